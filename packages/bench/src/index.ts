@@ -1,0 +1,2 @@
+export * from './metrics/request-record.js'
+export * from './workload/trace.js'

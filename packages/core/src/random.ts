@@ -1,0 +1,31 @@
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+
+/** Chance as a port: everything that draws takes one of these, so that a seed repeats a run. */
+export interface Random {
+  /** Uniform in [0, 1). */
+  next(): number
+}
+
+/** The machine's own randomness; not for secrets. */
+export const systemRandom: Random = { next: () => Math.random() }
+
+/**
+ * A repeatable stream. A string seed is hashed (FNV-1a), so uses of one seed can be told apart by a
+ * label: `seededRandom(`${seed}/arrivals`)` and `seededRandom(`${seed}/lengths`)` are independent.
+ */
+export function seededRandom(seed: number | string): Random {
+  const generator = xoroshiro128plus(typeof seed === 'number' ? seed | 0 : hashText(seed))
+  return { next: () => uniformFloat64(generator) }
+}
+
+/** An integer in [0, bound). */
+export function nextInteger(random: Random, bound: number): number {
+  return Math.floor(random.next() * bound)
+}
+
+function hashText(text: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
+  return hash
+}

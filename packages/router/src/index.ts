@@ -1,0 +1,4 @@
+export * from './decision.js'
+export * from './policy.js'
+export * from './router.js'
+export * from './routing-request.js'
