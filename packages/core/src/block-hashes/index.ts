@@ -1,0 +1,1 @@
+export { canonicalExtraKey, type ChainOptions, chainBlockHashes, promptExtraKeys } from './chain64.js'
