@@ -1,0 +1,6 @@
+export * from './codecs/index.js'
+export { createDuplicateCounter, type DuplicateCounter } from './duplicate-counter.js'
+export type * from './kv-event.js'
+export type * from './kv-event-source.js'
+export { createKvEventStream, type KvEventStream, type KvEventStreamOptions } from './kv-event-stream.js'
+export { createOrderedStream, type OrderedStream, type OrderedStreamOptions } from './ordered-stream.js'
