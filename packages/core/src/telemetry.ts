@@ -1,4 +1,5 @@
 import diagnostics from 'node:diagnostics_channel'
+import type { Fleet } from './fleet/fleet.js'
 
 /**
  * Every channel that kvfleet publishes on, with its message. Publishing costs one property read while nobody
@@ -22,6 +23,8 @@ export interface TelemetryMessages {
   'kvfleet:kv': { readonly workerId: string; readonly kind: 'batch' | 'reset'; readonly events: number; readonly reason?: string }
   /** A router decided. Token counts, never text. */
   'kvfleet:decision': {
+    /** Channels serve the whole process: which of its fleets this is about. */
+    readonly fleet: Fleet
     readonly requestId: string
     readonly policy: string
     readonly workerId: string
@@ -31,6 +34,7 @@ export interface TelemetryMessages {
   }
   /** A dispatched request ended. */
   'kvfleet:request': {
+    readonly fleet: Fleet
     readonly requestId: string
     readonly workerId: string | undefined
     readonly status: number

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.js'
-import type { Fetch } from '../engine.js'
+import type { EngineConnection, Fetch } from '../engine.js'
 import type { KvFleetError } from '../errors.js'
-import type { KvEventSource } from '../kv-events/kv-event-source.js'
 import type { KvStreamItem } from '../kv-events/kv-event.js'
+import type { KvEventSource } from '../kv-events/kv-event-source.js'
 import type { Lease, LeaseRequest } from '../lease.js'
 import type { WorkerHealth, WorkerPhase } from '../lifecycle.js'
 import type { Random } from '../random.js'
@@ -65,10 +65,11 @@ export interface DrainOptions {
 
 export interface DrainReport {
   readonly workerId: string
+  /** From the drain's start to the end of the last lease; the hook's time is not in it. */
   readonly waitedMs: number
   /** Leases that were open at the start and ended by themselves. */
   readonly finished: number
-  /** Leases that the deadline ended. */
+  /** Leases that the deadline or a forced removal ended. */
   readonly aborted: number
   readonly deadlinePassed: boolean
   /** What an afterDrained hook failed with. */
@@ -103,6 +104,7 @@ export interface FleetEvents {
   health: (change: { worker: Worker; from: WorkerHealth; to: WorkerHealth; cause: 'probe' | 'breaker' }) => void
   cordon: (change: { worker: Worker; cordoned: boolean }) => void
   lease: (change: { lease: Lease; state: 'taken' | 'first-token' | 'ended'; outcome?: string }) => void
+  /** A listener that comes after a worker hears from the start what the engine still holds; others hear a reset first. */
   kv: (item: KvStreamItem) => void
   /** What went wrong in the background: a probe's load report, an event frame. Never thrown. */
   problem: (problem: { worker: Worker | undefined; error: Error }) => void
@@ -123,13 +125,17 @@ export interface Fleet {
    * WORKER_HOOK_FAILED, WORKER_REMOVED, ABORTED or CLOSED; then no trace of it is left.
    */
   add(spec: WorkerSpec, options?: { readonly signal?: AbortSignal }): Promise<Worker>
-  /** Drains, then forgets the worker. Resolves with the drain's report. */
+  /**
+   * Drains, then forgets the worker and frees its id. Resolves with the drain's report. A caller's signal ends its
+   * waiting, not the removal.
+   */
   remove(id: string, options?: RemoveOptions): Promise<DrainReport>
   cordon(id: string): Worker
   uncordon(id: string): Worker
   /**
    * Takes the worker out of routing at once and resolves when nothing is in flight on it and the hook has run:
-   * the machine may go. A second call joins the first; the earlier deadline and `abort` win.
+   * the machine may go. A second call joins the first; the earlier deadline and `abort` win. A worker that is still
+   * joining is removed instead: its `add` rejects with WORKER_REMOVED. Forced removal resolves a drain, `close` rejects it.
    */
   drain(id: string, options?: DrainOptions): Promise<DrainReport>
   get(id: string): Worker | undefined
@@ -139,6 +145,11 @@ export interface Fleet {
   candidates(query?: CandidateQuery): Candidates
   /** Reserves a place. Throws WORKER_PHASE unless the worker is active. */
   lease(worker: Worker, request: LeaseRequest): Lease
+  /**
+   * How to reach the worker's engine, its `upstreamHeaders` included: for engine adapters and dispatch, never for logs. Works
+   * for a worker of any phase; without a signal it aborts when the worker is removed. Throws WORKER_UNKNOWN for another fleet's worker.
+   */
+  connection(worker: Worker, signal?: AbortSignal): EngineConnection
   on<E extends keyof FleetEvents>(event: E, listener: FleetEvents[E]): () => void
   /** Ends every lease, probe, subscription and timer. Idempotent. */
   close(): Promise<void>
