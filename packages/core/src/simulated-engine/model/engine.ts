@@ -16,26 +16,41 @@ export interface SimulatedEngineOptions {
   readonly vocabularySize?: number
   /**
    * Take steps in one jump while nothing can change the batch: same result, far fewer events. Listeners then get
-   * a request's tokens in runs instead of one by one. Default: true.
+   * a request's tokens in runs instead of one by one, at the end of the run. Default: true.
    */
   readonly jump?: boolean
 }
 
 export interface SimulatedRequest {
   readonly id: string
-  /** The prompt's ids, or its length with the hashes of its full blocks (`chainBlockHashes` over the ids). */
+  /**
+   * The prompt's ids, or its length with the hashes of its full blocks (`chainBlockHashes` over the ids, which then
+   * has to cover the cache salt as well).
+   */
   readonly prompt: Uint32Array | { readonly length: number; readonly blockHashes: BlockHashes }
   readonly maxTokens: number
   /** Parts the cache from that of other requests (LoRA, salt). Default: none. */
   readonly cacheSalt?: string
 }
 
+/**
+ * `count` tokens were produced, the first at `firstAt` and the others `intervalMs` apart on average (0 for one token).
+ * Steps grow longer as the contexts grow: token i, from 0, came at
+ *
+ *   firstAt + i · intervalMs - intervalGrowthMs · i · (count - 1 - i) / 2
+ */
+export interface SimulatedTokenRun {
+  readonly count: number
+  readonly firstAt: number
+  readonly intervalMs: number
+  /** How much longer each interval of the run is than the one before. */
+  readonly intervalGrowthMs: number
+  /** Undefined unless the listener asked for ids by setting `wantsTokens`. */
+  readonly tokens: Uint32Array | undefined
+}
+
 export interface SimulatedRequestListener {
-  /**
-   * `count` tokens were produced, the first at `firstAt` and each next one `intervalMs` later (intervalMs is 0 for
-   * one token). `tokens` is undefined unless the listener asked for ids by setting `wantsTokens`.
-   */
-  onTokens(run: { readonly count: number; readonly firstAt: number; readonly intervalMs: number; readonly tokens: Uint32Array | undefined }): void
+  onTokens(run: SimulatedTokenRun): void
   onEnd(result: SimulatedResult): void
   /** Ids cost time to compute; a simulation of latencies leaves this out. */
   readonly wantsTokens?: boolean
@@ -64,8 +79,15 @@ export type SimulatedKvEvent =
       /** Undefined when the prompt was given by its hashes. */
       readonly tokens: Uint32Array | undefined
       readonly cacheSalt: string | undefined
+      /** Per hash, 1 where another block held it already; undefined when none did. vLLM's wire does not tell. */
+      readonly duplicates?: Uint8Array
     }
-  | { readonly type: 'removed'; readonly hashes: BlockHashes }
+  | {
+      readonly type: 'removed'
+      readonly hashes: BlockHashes
+      /** True when another block still holds the hash. vLLM's wire does not tell. */
+      readonly copiesLeft?: boolean
+    }
   | { readonly type: 'cleared' }
 
 export interface SimulatedEngineStats {
@@ -87,6 +109,9 @@ export interface SimulatedEngineStats {
  */
 export interface SimulatedEngine {
   readonly clock: Clock
+  /** With every default filled in. */
+  readonly options: Required<SimulatedEngineOptions>
+  readonly closed: boolean
   /** Ends with `rejected` when prompt and output can never fit the KV room. Returns the function that aborts the request. */
   submit(request: SimulatedRequest, listener: SimulatedRequestListener): () => void
   /** Events of one step come together, in order, as vLLM publishes them. Returns the function that ends the subscription. */
