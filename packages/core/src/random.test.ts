@@ -11,6 +11,11 @@ describe('random', () => {
     expect(take(seededRandom('7/arrivals'), 20)).not.toEqual(take(seededRandom('7/lengths'), 20))
   })
 
+  it('gives unrelated streams for neighbouring seeds', () => {
+    const first = Array.from({ length: 300 }, (_, seed) => Math.floor(seededRandom(seed).next() * 3))
+    for (const value of [0, 1, 2]) expect(first.filter(one => one === value).length).toBeGreaterThan(70)
+  })
+
   it('is uniform in [0, 1)', () => {
     for (const random of [seededRandom(1), seededRandom('text'), systemRandom]) {
       const values = take(random, 20_000)

@@ -11,11 +11,11 @@ export interface Random {
 export const systemRandom: Random = { next: () => Math.random() }
 
 /**
- * A repeatable stream. A string seed is hashed (FNV-1a), so uses of one seed can be told apart by a
- * label: `seededRandom(`${seed}/arrivals`)` and `seededRandom(`${seed}/lengths`)` are independent.
+ * A repeatable stream. The seed is hashed, so neighbouring numbers give unrelated streams, and uses of one seed can be
+ * told apart by a label: `seededRandom(`${seed}/arrivals`)` and `seededRandom(`${seed}/lengths`)` are independent.
  */
 export function seededRandom(seed: number | string): Random {
-  const generator = xoroshiro128plus(typeof seed === 'number' ? seed | 0 : hashText(seed))
+  const generator = xoroshiro128plus(hashText(String(seed)))
   return { next: () => uniformFloat64(generator) }
 }
 
@@ -27,5 +27,8 @@ export function nextInteger(random: Random, bound: number): number {
 function hashText(text: string): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
-  return hash
+  // FNV-1a leaves neighbouring texts close together; the finaliser of MurmurHash3 spreads them.
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
 }

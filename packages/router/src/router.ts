@@ -53,7 +53,13 @@ export interface Router {
    * excluded).
    */
   route(request: RoutingRequest, prompt?: PromptInput, options?: { readonly signal?: AbortSignal }): Promise<Decision>
-  /** The same without waiting: for requests that carry tokens or need none. Throws ROUTE_NO_WORKER. */
+  /**
+   * The first half of `route()`: the request with token ids where they can be had. Whoever goes on with `decide()` and `reserve()`
+   * in one turn leaves no gap in which other requests could take the same place for free, and may decide again without
+   * looking for the ids again.
+   */
+  prepare(request: RoutingRequest, prompt?: PromptInput, options?: { readonly signal?: AbortSignal }): Promise<RoutingRequest>
+  /** The second half of `route()`, without waiting: for requests that are prepared, carry tokens or need none. Throws ROUTE_NO_WORKER. */
   decide(request: RoutingRequest): Decision
   /** Takes the lease that the decision speaks of. Throws WORKER_PHASE when the worker left in between. */
   reserve(decision: Decision, request: RoutingRequest): Lease

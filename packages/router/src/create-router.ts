@@ -1,0 +1,145 @@
+import { KvFleetError, type Lease, type PromptInput, publish, type Reason, toKvFleetError } from '@kvfleet/core'
+import type { Decision } from './decision.js'
+import { checkPolicy } from './policies/compose-policy.js'
+import type { Policy, PolicyNeed } from './policy.js'
+import { createExactIndex } from './prefix-index/exact-index.js'
+import type { Router, RouterOptions } from './router.js'
+import { parseRouterOptions } from './router-options.js'
+import { createDecider } from './routing/decider.js'
+import { missingInputs, policyWants } from './routing/degradations.js'
+import { expectedOutputTokens } from './routing/expected-output.js'
+import type { RoutingRequest } from './routing-request.js'
+
+interface ActivePolicy {
+  readonly policy: Policy
+  readonly wants: ReadonlySet<PolicyNeed>
+  readonly degradations: readonly Reason[]
+}
+
+/**
+ * A router over the fleet's workers. It only decides: `reserve` takes the lease, the dispatcher sends. The default
+ * index belongs to the router and closes with it; fleet, token source and an index passed in belong to the caller.
+ * Throws OPTION_INVALID.
+ */
+export function createRouter(options: RouterOptions): Router {
+  const { fleet, tokens: source, index: givenIndex } = parseRouterOptions(options)
+  const activate = (policy: Policy): ActivePolicy => {
+    const checked = checkPolicy('createRouter: policy', policy)
+    const wants = policyWants(checked)
+    return { policy: checked, wants, degradations: missingInputs(wants, { index: indexName, tokens: source?.name }) }
+  }
+  const indexName = givenIndex?.name ?? fleet.kvEvents
+  let active = activate(options.policy)
+  const index = givenIndex ?? (fleet.kvEvents === undefined ? undefined : createExactIndex(fleet))
+  const decider = createDecider(fleet, index)
+  /** Why a prepared request has no ids. */
+  const tokensReasons = new WeakMap<RoutingRequest, Reason>()
+  let closed = false
+
+  const assertOpen = () => {
+    if (closed) throw new KvFleetError('CLOSED', 'router: the router is closed')
+  }
+
+  const decideWith = (
+    request: RoutingRequest,
+    { policy, wants, degradations }: ActivePolicy,
+    tokensReason: Reason | undefined,
+  ): Decision => {
+    assertOpen()
+    const reasons = degradations.filter(({ code }) => code !== 'no-tokens')
+    if (tokensReason !== undefined) reasons.push(tokensReason)
+    else if (wants.has('tokens') && !knowsTokens(request)) reasons.push(noTokens(source?.name))
+    const decision = decider(request, policy, wants, reasons)
+    publish('kvfleet:decision', () => ({
+      fleet,
+      requestId: decision.requestId,
+      policy: decision.policy,
+      workerId: decision.worker.id,
+      promptTokens: decision.promptTokens,
+      cachedTokens: decision.cachedTokens,
+      decideMs: fleet.clock.now() - decision.decidedAt,
+    }))
+    return decision
+  }
+
+  /** The request with ids where they can be had, or why not. */
+  const withTokens = async (
+    request: RoutingRequest,
+    prompt: PromptInput,
+    wants: ReadonlySet<PolicyNeed>,
+    signal: AbortSignal | undefined,
+  ): Promise<{ request: RoutingRequest; reason?: Reason }> => {
+    if (knowsTokens(request)) return { request }
+    if (prompt.kind === 'tokens') return { request: { ...request, tokens: prompt.tokens, promptTokens: prompt.tokens.length } }
+    if (source === undefined || !wants.has('tokens')) return { request }
+    try {
+      const tokens = await source.tokens(prompt, signal === undefined ? { fleet } : { fleet, signal })
+      return tokens === undefined ? { request } : { request: { ...request, tokens, promptTokens: tokens.length } }
+    } catch (error) {
+      throwIfAborted(signal)
+      // The code alone: a message of an engine may quote the prompt.
+      const { code } = toKvFleetError(error, 'INTERNAL', 'router: token source')
+      return { request, reason: { code: 'tokens-failed', values: { source: source.name, error: code } } }
+    }
+  }
+
+  return {
+    fleet,
+    get policy() {
+      return active.policy
+    },
+    get degradations() {
+      return active.degradations
+    },
+    async route(request, prompt, { signal } = {}) {
+      assertOpen()
+      throwIfAborted(signal)
+      const chosen = active
+      if (prompt === undefined) return decideWith(request, chosen, undefined)
+      const prepared = await withTokens(request, prompt, chosen.wants, signal)
+      throwIfAborted(signal)
+      return decideWith(prepared.request, chosen, prepared.reason)
+    },
+    async prepare(request, prompt, { signal } = {}) {
+      assertOpen()
+      throwIfAborted(signal)
+      if (prompt === undefined) return request
+      const prepared = await withTokens(request, prompt, active.wants, signal)
+      throwIfAborted(signal)
+      if (prepared.reason !== undefined) tokensReasons.set(prepared.request, prepared.reason)
+      return prepared.request
+    },
+    decide: request => decideWith(request, active, tokensReasons.get(request)),
+    reserve(decision, request): Lease {
+      assertOpen()
+      return fleet.lease(decision.worker, {
+        kind: request.role,
+        requestId: decision.requestId,
+        rank: decision.rank,
+        promptTokens: decision.promptTokens,
+        uncachedTokens: decision.promptTokens - decision.cachedTokens,
+        expectedOutputTokens: expectedOutputTokens(request),
+      })
+    },
+    setPolicy(policy) {
+      active = activate(policy)
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      if (givenIndex === undefined) index?.close()
+    },
+  }
+}
+
+function knowsTokens({ tokens, blockHashes }: RoutingRequest): boolean {
+  return tokens !== undefined || blockHashes !== undefined
+}
+
+function noTokens(source: string | undefined): Reason {
+  return source === undefined ? { code: 'no-tokens' } : { code: 'no-tokens', values: { source } }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new KvFleetError('ABORTED', 'router: the caller aborted route()', { cause: signal.reason })
+}

@@ -1,0 +1,8 @@
+export * from './doubles.js'
+export * from './simulate-router.js'
+export type { SuiteTools } from './suite.js'
+export * from './test-filter.js'
+export * from './test-fleet.js'
+export * from './test-picker.js'
+export * from './test-policy.js'
+export * from './test-scorer.js'
