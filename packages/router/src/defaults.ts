@@ -20,6 +20,8 @@ export const routerDefaults = {
   decodeWeight: 0.1,
   /** A tokenizer call above this costs more than the prefix it could find. */
   tokenizeTimeoutMs: 1000,
+  /** An engine tokenizes on its API server's one thread: a burst of long prompts would delay its streams. */
+  maxConcurrentTokenizeCalls: 32,
   /** Prompts whose ids are remembered: 64 MiB is 16 million tokens, or 2,000 conversations of 8,000. */
   tokenCacheMaxBytes: 64 * 1024 * 1024,
   /** English text and code run at about four characters a token with today's vocabularies. */

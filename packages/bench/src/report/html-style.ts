@@ -9,6 +9,8 @@ export const htmlStyle = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1160px; margin: 0 auto; padding: 32px 24px 64px; }
+section + section{margin-top:3rem}
+section + section { margin-top: 48px; }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 6px; letter-spacing: -0.01em; }
 h2 { font-size: 17px; margin: 40px 0 10px; }
 h3 { font-size: 14px; margin: 0 0 6px; font-weight: 600; }

@@ -94,6 +94,24 @@ describe('token ids from the engines', () => {
     expect(clock.pending).toBe(0)
   })
 
+  it('makes no more calls at once than it may, and drops those whose caller left while they waited', async () => {
+    const pending: ((tokens: Uint32Array) => void)[] = []
+    const { fleet, addWorker, asked } = setup(() => new Promise(resolve => pending.push(resolve)))
+    await addWorker('a')
+    const source = engineTokens({ maxConcurrentCalls: 2 })
+    const left = new AbortController()
+    const answers = ['1', '2', '3'].map(prompt => source.tokens(text(prompt), { fleet }))
+    const dropped = source.tokens(text('4'), { fleet, signal: left.signal })
+    await expect.poll(() => asked.length).toBe(2)
+    left.abort(new Error('gone'))
+    await expect(dropped).rejects.toThrow('gone')
+    pending[0]?.(Uint32Array.of(1))
+    await expect.poll(() => asked.length).toBe(3)
+    for (const resolve of pending) resolve(Uint32Array.of(1))
+    expect(await Promise.all(answers)).toHaveLength(3)
+    expect(asked).toHaveLength(3)
+  })
+
   it('refuses unknown options', () => {
     expect(() => engineTokens({ timeoutMS: 5 } as never)).toThrow('did you mean "timeoutMs"?')
   })

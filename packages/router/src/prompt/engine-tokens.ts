@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { deadline, type Fleet, KvFleetError, type PromptInput, parseOptions, type Worker } from '@kvfleet/core'
 import { LRUCache } from 'lru-cache'
+import PQueue from 'p-queue'
 import * as v from 'valibot'
 import { routerDefaults } from '../defaults.js'
 import type { TokenSource } from '../router.js'
@@ -10,6 +11,8 @@ export interface EngineTokensOptions {
   readonly timeoutMs?: number
   /** Memory for the ids of recent prompts; 0 remembers none. Default: 64 MiB. */
   readonly maxCacheBytes?: number
+  /** Calls to engines at once; further prompts wait, within their timeout. Default: 32. */
+  readonly maxConcurrentCalls?: number
 }
 
 /** A worker that fails is worth one more try elsewhere; more would wait longer than a prefix saves. */
@@ -21,11 +24,12 @@ const MAX_ATTEMPTS = 2
  * not kept. Gives undefined when no worker can; rejects with ENGINE_UNREACHABLE, ENGINE_RESPONSE or ABORTED.
  */
 export function engineTokens(options: EngineTokensOptions = {}): TokenSource {
-  const { timeoutMs, maxCacheBytes } = parseOptions('engineTokens', schema, options)
+  const { timeoutMs, maxCacheBytes, maxConcurrentCalls } = parseOptions('engineTokens', schema, options)
   const recent =
     maxCacheBytes === 0
       ? undefined
       : new LRUCache<string, Uint32Array>({ maxSize: maxCacheBytes, sizeCalculation: tokens => tokens.byteLength + ENTRY_BYTES })
+  const calls = new PQueue({ concurrency: maxConcurrentCalls })
   let turn = 0
 
   const ask = async (
@@ -61,7 +65,7 @@ export function engineTokens(options: EngineTokensOptions = {}): TokenSource {
       const timeout = () => new KvFleetError('ENGINE_UNREACHABLE', `engineTokens: no answer within ${timeoutMs} ms`, { retryable: true })
       const limit = deadline(fleet.clock, timeoutMs, timeout, signal)
       try {
-        const tokens = await ask(fleet, able, prompt, limit.signal)
+        const tokens = await calls.add(() => ask(fleet, able, prompt, limit.signal), { signal: limit.signal })
         if (tokens !== undefined) recent?.set(key, tokens)
         return tokens
       } finally {
@@ -90,5 +94,9 @@ const schema = v.strictObject({
   maxCacheBytes: v.optional(
     v.pipe(v.number(), v.integer('expected an integer'), v.minValue(0, 'expected 0 or more')),
     routerDefaults.tokenCacheMaxBytes,
+  ),
+  maxConcurrentCalls: v.optional(
+    v.pipe(v.number(), v.integer('expected an integer'), v.minValue(1, 'expected 1 or more')),
+    routerDefaults.maxConcurrentTokenizeCalls,
   ),
 })

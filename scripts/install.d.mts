@@ -1,0 +1,3 @@
+export function nodeTooOld(version: string): string | undefined
+export function installReason(root: string): string | undefined
+export function ensureInstalled(root: string): number
