@@ -1,5 +1,13 @@
 /** `npm start`: what kvfleet does, on this machine, without a GPU. */
-import { compareSimulated, generateConversationTrace, progressBar, type RunDocument, readTrace, simulationDocument, type Trace } from '@kvfleet/bench'
+import {
+  compareSimulated,
+  generateConversationTrace,
+  progressBar,
+  type RunDocument,
+  readTrace,
+  simulationDocument,
+  type Trace,
+} from '@kvfleet/bench'
 import { errorMessage, KvFleetError, systemClock } from '@kvfleet/core'
 import { kvAware, leastLoaded, powerOfTwo, random, roundRobin } from '@kvfleet/router'
 import { describeMachine, socketDocument } from './documents.js'
@@ -13,7 +21,9 @@ async function main(options: StartOptions, signal: AbortSignal): Promise<void> {
   const trace = await loadTrace(options, signal)
   const overSockets = firstRequests(trace, options.requests)
 
-  console.log(`Four simulated vLLM workers and a gateway on 127.0.0.1, ${overSockets.requests.length} requests of "${trace.name}" under each of two policies.`)
+  console.log(
+    `Four simulated vLLM workers and a gateway on 127.0.0.1, ${overSockets.requests.length} requests of "${trace.name}" under each of two policies.`,
+  )
   console.log('The engines are simulated: figures compare policies with each other and are no measurement of a GPU.\n')
   const runs = [
     await socketRun('round-robin', overSockets, options, { rolling: false, signal }),

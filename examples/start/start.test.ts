@@ -17,7 +17,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 function start(...argv: string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', entry, '--html', join(folder, 'report.html'), ...argv], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, ['--import', 'tsx', entry, '--html', join(folder, 'report.html'), ...argv], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', chunk => {
@@ -41,14 +43,18 @@ async function freePort(): Promise<number> {
   for (;;) {
     const { server, port } = await listenSomewhere()
     const next = createServer()
-    const free = await new Promise<boolean>(resolve => next.once('error', () => resolve(false)).listen(port + 1, '127.0.0.1', () => resolve(true)))
+    const free = await new Promise<boolean>(resolve =>
+      next.once('error', () => resolve(false)).listen(port + 1, '127.0.0.1', () => resolve(true)),
+    )
     await Promise.all([server, next].map(one => one.listening && new Promise(resolve => one.close(resolve))))
     if (free) return port
   }
 }
 
 describe('npm start', () => {
-  it('replays over sockets under both policies, drains and adds a worker without losing a request, and reports', { timeout: 120_000 }, async () => {
+  it('replays over sockets under both policies, drains and adds a worker without losing a request, and reports', {
+    timeout: 120_000,
+  }, async () => {
     const json = join(folder, 'documents.json')
     const options = ['--short', '--requests', '400', '--time-scale', '20', '--port', String(await freePort()), '--json', json]
     const { code, stdout, stderr } = await start(...options).ended

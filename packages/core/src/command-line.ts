@@ -14,7 +14,11 @@ export type CommandLineValues = Readonly<Record<string, string | boolean | reado
  * Splits `--name value`, `--name=value` and `--flag` by the table of options. Throws OPTION_INVALID naming the argument;
  * for an unknown option, the nearest known one. Values stay text: a schema turns them into numbers.
  */
-export function parseCommandLine(command: string, options: Readonly<Record<string, CommandLineOption>>, argv: readonly string[]): CommandLineValues {
+export function parseCommandLine(
+  command: string,
+  options: Readonly<Record<string, CommandLineOption>>,
+  argv: readonly string[],
+): CommandLineValues {
   const unknown = argv.find(argument => argument.startsWith('--') && !(nameOf(argument) in options))
   if (unknown !== undefined && unknown !== '--') {
     const name = nameOf(unknown)
@@ -22,7 +26,11 @@ export function parseCommandLine(command: string, options: Readonly<Record<strin
     throw invalid(command, name, `unknown option --${name}${nearest === undefined ? '' : `, did you mean --${nearest}?`}`)
   }
   try {
-    const config: ParseArgsConfig = { args: [...argv], options: options as NonNullable<ParseArgsConfig['options']>, allowPositionals: false }
+    const config: ParseArgsConfig = {
+      args: [...argv],
+      options: options as NonNullable<ParseArgsConfig['options']>,
+      allowPositionals: false,
+    }
     return parseArgs(config).values
   } catch (error) {
     throw invalid(command, undefined, errorMessage(error).split('. ')[0] as string)
@@ -30,12 +38,21 @@ export function parseCommandLine(command: string, options: Readonly<Record<strin
 }
 
 /** A number given as text on a command line; throws OPTION_INVALID naming the option, the text and the range. */
-export function commandLineNumber(command: string, name: string, text: string, range: { min?: number; max?: number; integer?: boolean } = {}): number {
+export function commandLineNumber(
+  command: string,
+  name: string,
+  text: string,
+  range: { min?: number; max?: number; integer?: boolean } = {},
+): number {
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, integer = false } = range
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (value >= min && value <= max && (!integer || Number.isInteger(value))) return value
   const bounds = [Number.isFinite(min) ? `at least ${min}` : '', Number.isFinite(max) ? `at most ${max}` : ''].filter(Boolean).join(' and ')
-  throw invalid(command, name, `--${name}: expected a ${integer ? 'whole ' : ''}number${bounds === '' ? '' : ` of ${bounds}`}, got "${text}"`)
+  throw invalid(
+    command,
+    name,
+    `--${name}: expected a ${integer ? 'whole ' : ''}number${bounds === '' ? '' : ` of ${bounds}`}, got "${text}"`,
+  )
 }
 
 function nameOf(argument: string): string {

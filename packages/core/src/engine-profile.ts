@@ -52,10 +52,7 @@ export function prefillMs(profile: EngineProfile, uncachedTokens: number, cached
   if (uncachedTokens <= 0) return 0
   const steps = Math.ceil(uncachedTokens / profile.maxBatchedTokens)
   const meanContext = cachedTokens + uncachedTokens / 2
-  return (
-    steps * profile.stepBaseMs +
-    uncachedTokens * (profile.prefillMsPerToken + profile.prefillMsPerTokenPerContextToken * meanContext)
-  )
+  return steps * profile.stepBaseMs + uncachedTokens * (profile.prefillMsPerToken + profile.prefillMsPerTokenPerContextToken * meanContext)
 }
 
 /**

@@ -27,7 +27,9 @@ export function canMove(from: WorkerPhase, to: WorkerPhase): boolean {
 }
 
 /** Why a worker takes no new requests; undefined when it does. The first reason that applies, in this order. */
-export function ineligibleReason(state: WorkerState): 'joining' | 'draining' | 'drained' | 'removed' | 'cordoned' | 'unhealthy' | undefined {
+export function ineligibleReason(
+  state: WorkerState,
+): 'joining' | 'draining' | 'drained' | 'removed' | 'cordoned' | 'unhealthy' | undefined {
   if (state.phase !== 'active') return state.phase
   if (state.cordoned) return 'cordoned'
   if (state.health === 'unhealthy') return 'unhealthy'

@@ -55,7 +55,10 @@ describe('KV bytes per token', () => {
   })
 
   it('leaves out layers without KV and reads multimodal configs through text_config', () => {
-    const hybrid = { ...llama8b, layer_types: Array.from({ length: 32 }, (_, layer) => (layer % 4 === 3 ? 'full_attention' : 'linear_attention')) }
+    const hybrid = {
+      ...llama8b,
+      layer_types: Array.from({ length: 32 }, (_, layer) => (layer % 4 === 3 ? 'full_attention' : 'linear_attention')),
+    }
     expect(kvBytesPerToken(modelGeometry({ model_type: 'vlm', text_config: hybrid }))).toBe(131_072 / 4)
   })
 

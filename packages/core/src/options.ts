@@ -19,7 +19,10 @@ export function parseOptions<S extends Schema>(what: string, schema: S, input: u
 function describe(schema: Schema, issue: v.BaseIssue<unknown>, field: string): string {
   if (issue.kind === 'schema' && issue.type === 'strict_object' && issue.expected === 'never') {
     const key = String((issue.path?.at(-1) as { key?: unknown } | undefined)?.key ?? field)
-    const known = knownKeys(schema, (issue.path ?? []).slice(0, -1).map(item => item.key))
+    const known = knownKeys(
+      schema,
+      (issue.path ?? []).slice(0, -1).map(item => item.key),
+    )
     const nearest = nearestName(key, known)
     return `unknown option "${field}"${nearest === undefined ? '' : `, did you mean "${nearest}"?`}`
   }

@@ -7,7 +7,12 @@ import type { Fleet } from './fleet/fleet.js'
  */
 export interface TelemetryMessages {
   /** A worker changed phase, health or cordon. */
-  'kvfleet:worker': { readonly workerId: string; readonly field: 'phase' | 'health' | 'cordoned'; readonly from: string; readonly to: string }
+  'kvfleet:worker': {
+    readonly workerId: string
+    readonly field: 'phase' | 'health' | 'cordoned'
+    readonly from: string
+    readonly to: string
+  }
   /** A lease was taken, got its first token, ended. */
   'kvfleet:lease': {
     readonly workerId: string

@@ -43,7 +43,11 @@ describe('the 64-bit block hash chain', () => {
       fc.property(tokens, fc.integer({ min: 1, max: 8 }), fc.nat(8), (all, blockSize, cut) => {
         const whole = chainBlockHashes(all, blockSize)
         const at = Math.min(cut, whole.length / 2)
-        const rest = chainBlockHashes(all.subarray(at * blockSize), blockSize, at === 0 ? {} : { parent: whole.subarray(2 * at - 2, 2 * at) })
+        const rest = chainBlockHashes(
+          all.subarray(at * blockSize),
+          blockSize,
+          at === 0 ? {} : { parent: whole.subarray(2 * at - 2, 2 * at) },
+        )
         expect(rest).toEqual(whole.slice(2 * at))
       }),
     )
@@ -68,7 +72,13 @@ describe('the 64-bit block hash chain', () => {
       const extraKeys = promptExtraKeys(keys, 2)
       return chainBlockHashes(prompt, 4, extraKeys === undefined ? {} : { extraKeys }).join()
     }
-    const variants = [chain({}), chain({ lora: 'a' }), chain({ lora: 'b' }), chain({ cacheSalt: 'a' }), chain({ lora: 'a', cacheSalt: 'b' })]
+    const variants = [
+      chain({}),
+      chain({ lora: 'a' }),
+      chain({ lora: 'b' }),
+      chain({ cacheSalt: 'a' }),
+      chain({ lora: 'a', cacheSalt: 'b' }),
+    ]
     expect(new Set(variants).size).toBe(variants.length)
   })
 })

@@ -1,4 +1,4 @@
-export { canonicalExtraKey, type ChainOptions, chainBlockHashes, promptExtraKeys } from './chain64.js'
+export { type ChainOptions, canonicalExtraKey, chainBlockHashes, promptExtraKeys } from './chain64.js'
 export {
   type VllmChainOptions,
   type VllmExtraKey,

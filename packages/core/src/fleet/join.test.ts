@@ -204,7 +204,7 @@ describe('KV events', () => {
     expect(told.filter(line => line.includes('reset'))).toEqual(['a#1/0: reset closed', 'a#1/1: reset closed', 'a#1/2: reset closed'])
   })
 
-  it('opens a worker\'s events when somebody listens, and anew for each later listener', async () => {
+  it("opens a worker's events when somebody listens, and anew for each later listener", async () => {
     const kvEvents = scriptedKvSource()
     const clock = createVirtualClock()
     const fleet = createFleet({ clock, kvEvents, probes: false })

@@ -1,6 +1,15 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createFleet, type EngineAdapter, type EngineProfile, type Fleet, type FleetOptions, vllm, type WorkerSpec } from '@kvfleet/core'
+import {
+  createFleet,
+  type EngineAdapter,
+  type EngineProfile,
+  type Fleet,
+  type FleetOptions,
+  systemClock,
+  vllm,
+  type WorkerSpec,
+} from '@kvfleet/core'
 import { type ServeSimulatedEngineOptions, type SimulatedEngineServer, serveSimulatedEngine } from '@kvfleet/core/simulated-engine/serve'
 
 /** Two milliseconds a step, ten prompt tokens a millisecond: quick, yet slow enough to be caught in the act. */
@@ -18,7 +27,7 @@ export const quickProfile: EngineProfile = {
 /** An engine that says nothing about itself: for servers that only answer requests. */
 export const scriptedEngine: EngineAdapter = { name: 'scripted', health: async () => {} }
 
-export interface ScriptedServer {
+interface ScriptedServer {
   readonly url: string
   /** Sockets that are open now. */
   connections(): Promise<number>
@@ -95,9 +104,9 @@ async function scriptedServer(listener: RequestListener): Promise<ScriptedServer
 
 /** Resolves as soon as `condition` holds, looking at every turn of the event loop. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string, limitMs = 5_000): Promise<void> {
-  const startedAt = performance.now()
+  const startedAt = systemClock.now()
   while (!(await condition())) {
-    if (performance.now() - startedAt > limitMs) throw new Error(`waited ${limitMs} ms for ${what}`)
+    if (systemClock.now() - startedAt > limitMs) throw new Error(`waited ${limitMs} ms for ${what}`)
     await new Promise(resolve => setImmediate(resolve))
   }
 }
