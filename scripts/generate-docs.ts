@@ -6,8 +6,16 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { metricDefinitions } from '@kvfleet/bench'
+import {
+  conversationComparisons,
+  conversationFigures,
+  describeTrace,
+  generateConversationTrace,
+  metricDefinitions as benchMetrics,
+  percentileDefinition,
+} from '@kvfleet/bench'
 import { errorCodes } from '@kvfleet/core'
+import { metricDefinitions as gatewayMetrics } from '@kvfleet/core/prometheus'
 import { defaultsTable, readDefaults } from './generated/defaults.js'
 import { fillSections } from './generated/sections.js'
 import { startFigures } from './generated/start-figures.js'
@@ -19,10 +27,11 @@ const root = process.cwd()
 const pages = new Map<string, () => string>([
   ['docs/errors.md', errorsPage],
   ['docs/defaults.md', defaultsPage],
+  ['docs/metrics.md', metricsPage],
 ])
 
 const sections = new Map<string, () => string>([
-  ['metrics', metricsTable],
+  ['conversation', conversationTable],
   ['start-figures', () => startFigures(root)],
 ])
 
@@ -50,10 +59,39 @@ Every default with its reason, generated from the packages' \`defaults.ts\`. A c
 ${parts.join('\n')}`
 }
 
-function metricsTable(): string {
+function metricsPage(): string {
+  return `# Metrics
+
+## Of the gateway and the fleet
+
+What \`GET /metrics\` and \`createMetrics\` of \`@kvfleet/core/prometheus\` report, in Prometheus' habit: seconds and totals. Generated from
+\`packages/core/src/prometheus/metric-definitions.ts\`.
+
+${table(
+  ['metric', 'type', 'labels', 'meaning'],
+  Object.values(gatewayMetrics).map(({ name, type, labels, meaning }) => [`\`${name}\``, type, labels.map(label => `\`${label}\``).join(', '), meaning]),
+)}
+
+## Of the bench
+
+What a run's summary holds. Every result names a metric by its id, because tools differ by definition as much as by system. Percentiles:
+${percentileDefinition}. Generated from \`packages/bench/src/metrics/metric-definitions.ts\`.
+
+${table(
+  ['metric', 'id', 'unit', 'better', 'definition'],
+  Object.values(benchMetrics).map(({ label, id, unit, better, definition }) => [label, `\`${id}\``, unit, better, definition]),
+)}
+`
+}
+
+function conversationTable(): string {
+  const generated = describeTrace(generateConversationTrace())
   return table(
-    ['metric', 'id', 'unit', 'better', 'definition'],
-    Object.values(metricDefinitions).map(({ label, id, unit, better, definition }) => [label, `\`${id}\``, unit, better, definition]),
+    ['', 'Mooncake conversation', 'generated, default seed', 'every seed within'],
+    conversationComparisons.map(({ label, of, text, tolerance }) => {
+      const [real, made] = [of(conversationFigures), of(generated)].map(value => (value === undefined ? '–' : text(value)))
+      return [label, real ?? '–', made ?? '–', `${Math.round(tolerance * 100)} %`]
+    }),
   )
 }
 

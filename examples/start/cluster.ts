@@ -9,8 +9,8 @@ import type { GatewayAnswer, GatewayOrder } from './gateway-process.js'
 export interface Cluster {
   readonly url: string
   readonly adminUrl: string
-  /** Starts one more engine; it joins no fleet by itself. */
-  startEngine(): Promise<{ readonly url: string }>
+  /** One engine more, in no fleet yet. */
+  readonly spare: { readonly url: string }
   close(): Promise<void>
 }
 
@@ -30,6 +30,7 @@ export async function startCluster(policy: GatewayOrder['policy'], port: number,
     await Promise.all([exited, ...engines.map(engine => engine.close())])
   }
   try {
+    const spare = await startEngine()
     const workers = await Promise.all(
       Array.from({ length: demonstration.workers }, async (_, index) => ({ id: `worker-${index + 1}`, url: (await startEngine()).url })),
     )
@@ -39,7 +40,7 @@ export async function startCluster(policy: GatewayOrder['policy'], port: number,
     const [message] = answer as [GatewayAnswer | number | null]
     if (typeof message !== 'object' || message === null) throw new KvFleetError('INTERNAL', 'the gateway process ended before it was ready')
     if ('error' in message) throw new KvFleetError('LISTEN_FAILED', message.error)
-    return { ...message, startEngine, close }
+    return { ...message, spare, close }
   } catch (error) {
     await close()
     throw error

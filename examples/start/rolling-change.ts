@@ -36,8 +36,7 @@ export async function addOneDrainOne(cluster: Cluster, modelNow: () => number, s
     }
   }
 
-  const { url } = await cluster.startEngine()
-  await call('POST', '/workers', { id: 'worker-5', url, engine: 'vllm' })
+  await call('POST', '/workers', { id: 'worker-5', url: cluster.spare.url, engine: 'vllm' })
   await waitFor('/workers/worker-5', 'active')
   const addedAt = modelNow()
   const before = await call('POST', '/workers/worker-1/drain', {})

@@ -58,7 +58,7 @@ describe('npm start', () => {
     const json = join(folder, 'documents.json')
     const options = ['--short', '--requests', '400', '--time-scale', '20', '--port', String(await freePort()), '--json', json]
     const { code, stdout, stderr } = await start(...options).ended
-    expect({ code, stderr: stderr.replace(/^(round-robin|kv-aware).*\n/gm, '') }).toEqual({ code: 0, stderr: '' })
+    expect({ code, stderr: stderr.replace(/^(round-robin|kv-aware|simulation).*\n/gm, '') }).toEqual({ code: 0, stderr: '' })
 
     const { documents } = JSON.parse(await readFile(json, 'utf8')) as { documents: [RunDocument, RunDocument] }
     const [sockets, simulation] = documents

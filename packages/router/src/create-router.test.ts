@@ -290,8 +290,8 @@ describe('explaining', () => {
     ).toMatchInlineSnapshot(`
       "policy kv-aware
          worker   cached  waiting  requests  uncachedMs  queuedMs  interferenceMs  decodeMs  costMs  expected-cost  total
-      →  gpu-one    4800        0         0       294.2         0               0         0   294.2          0.773  0.773
-         b             0     3000         1       708.0     269.3           708.0      19.2  1120.8          0.472  0.472
+      →  gpu-one    4800        0         0       176.1         0               0         0   176.1          0.850  0.850
+         b             0     3000         1         395     143.8             395      23.0   620.1          0.617  0.617
       excluded: out (cordoned)
       reasons: prefix-overlap (cachedTokens=4800, promptTokens=8000)"
     `)

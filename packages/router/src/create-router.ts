@@ -3,7 +3,7 @@ import type { Decision } from './decision.js'
 import { checkPolicy } from './policies/compose-policy.js'
 import type { Policy, PolicyNeed } from './policy.js'
 import { createExactIndex } from './prefix-index/exact-index.js'
-import type { Router, RouterOptions } from './router.js'
+import type { PrefixIndex, Router, RouterOptions } from './router.js'
 import { parseRouterOptions } from './router-options.js'
 import { createDecider } from './routing/decider.js'
 import { missingInputs, policyWants } from './routing/degradations.js'
@@ -12,6 +12,8 @@ import type { RoutingRequest } from './routing-request.js'
 
 interface ActivePolicy {
   readonly policy: Policy
+  /** undefined when the policy does not look at prefixes: then no event is decoded for it. */
+  readonly index: PrefixIndex | undefined
   readonly wants: ReadonlySet<PolicyNeed>
   readonly degradations: readonly Reason[]
 }
@@ -26,12 +28,19 @@ export function createRouter(options: RouterOptions): Router {
   const activate = (policy: Policy): ActivePolicy => {
     const checked = checkPolicy('createRouter: policy', policy)
     const wants = policyWants(checked)
-    return { policy: checked, wants, degradations: missingInputs(wants, { index: indexName, tokens: source?.name }) }
+    const degradations = missingInputs(wants, { index: indexName, tokens: source?.name })
+    return { policy: checked, index: givenIndex ?? keepIndex(wants.has('kv-events')), wants, degradations }
+  }
+  /** The router's own index, made for the first policy that wants one and closed with the last. */
+  const keepIndex = (wanted: boolean): PrefixIndex | undefined => {
+    if (!wanted) ownIndex?.close()
+    ownIndex = wanted && fleet.kvEvents !== undefined ? (ownIndex ?? createExactIndex(fleet)) : undefined
+    return ownIndex
   }
   const indexName = givenIndex?.name ?? fleet.kvEvents
+  let ownIndex: PrefixIndex | undefined
   let active = activate(options.policy)
-  const index = givenIndex ?? (fleet.kvEvents === undefined ? undefined : createExactIndex(fleet))
-  const decider = createDecider(fleet, index)
+  const decider = createDecider(fleet)
   /** Why a prepared request has no ids. */
   const tokensReasons = new WeakMap<RoutingRequest, Reason>()
   let closed = false
@@ -42,14 +51,14 @@ export function createRouter(options: RouterOptions): Router {
 
   const decideWith = (
     request: RoutingRequest,
-    { policy, wants, degradations }: ActivePolicy,
+    { policy, index, wants, degradations }: ActivePolicy,
     tokensReason: Reason | undefined,
   ): Decision => {
     assertOpen()
     const reasons = degradations.filter(({ code }) => code !== 'no-tokens')
     if (tokensReason !== undefined) reasons.push(tokensReason)
     else if (wants.has('tokens') && !knowsTokens(request)) reasons.push(noTokens(source?.name))
-    const decision = decider(request, policy, wants, reasons)
+    const decision = decider(request, policy, { index, wants, reasons })
     publish('kvfleet:decision', () => ({
       fleet,
       requestId: decision.requestId,
@@ -127,7 +136,7 @@ export function createRouter(options: RouterOptions): Router {
     async close() {
       if (closed) return
       closed = true
-      if (givenIndex === undefined) index?.close()
+      ownIndex?.close()
     },
   }
 }

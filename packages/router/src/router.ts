@@ -8,7 +8,7 @@ export interface RouterOptions {
   readonly policy: Policy
   /** How prompts become token ids. Left out: only prompts given as ids have them. */
   readonly tokens?: TokenSource
-  /** Prefix index; default: an exact index fed by the fleet's KV events, when the fleet has them. */
+  /** Prefix index; default: an exact index fed by the fleet's KV events, kept while the fleet has them and the policy looks at prefixes. */
   readonly index?: PrefixIndex
 }
 

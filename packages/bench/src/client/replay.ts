@@ -5,6 +5,7 @@ import type { RequestRecord } from '../metrics/request-record.js'
 import { summarize } from '../metrics/summarize.js'
 import { promptTokenIds } from '../workload/prompt-tokens.js'
 import type { Trace, TraceRequest } from '../workload/trace.js'
+import { completionBody } from './completion-body.js'
 import { CompletionRequest } from './completion-request.js'
 import { type ReplayOptions, type ReplayTarget, replayOptionsSchema, replayTargetSchema } from './replay-options.js'
 
@@ -48,7 +49,7 @@ export async function replay(trace: Trace, target: ReplayTarget, options: Replay
   const inFlight = new Set<CompletionRequest>()
   let next = 0
   let completed = 0
-  let prepared: { readonly index: number; readonly body: string } | undefined
+  let prepared: { readonly index: number; readonly body: Buffer } | undefined
   let timer: ScheduledCall | undefined
   let held = false
   let aborted = false
@@ -57,15 +58,17 @@ export async function replay(trace: Trace, target: ReplayTarget, options: Replay
     done = resolve
   })
 
-  const bodyOf = (request: TraceRequest): string => {
-    const ids = promptTokenIds(request, trace, { vocabularySize }).join(',')
-    const usage = continuousUsage ? ',"continuous_usage_stats":true' : ''
-    return `{"model":${JSON.stringify(model)},"prompt":[${ids}],"max_tokens":${request.outputTokens},"ignore_eos":true,"temperature":0,"stream":true,"stream_options":{"include_usage":true${usage}}}`
-  }
+  const usage = continuousUsage ? ',"continuous_usage_stats":true' : ''
+  const bodyOf = (request: TraceRequest): Buffer =>
+    completionBody(
+      `{"model":${JSON.stringify(model)},"prompt":[`,
+      promptTokenIds(request, trace, { vocabularySize }),
+      `],"max_tokens":${request.outputTokens},"ignore_eos":true,"temperature":0,"stream":true,"stream_options":{"include_usage":true${usage}}}`,
+    )
 
   const report = () => onProgress?.({ sent: next, completed, failed: records.length - completed, total })
 
-  const send = (request: TraceRequest, body: string): void => {
+  const send = (request: TraceRequest, body: Buffer): void => {
     const entry = new CompletionRequest(request, modelNow, workerHeader, record => {
       timeout.cancel()
       inFlight.delete(entry)

@@ -1,57 +1,18 @@
-import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { formatCount, formatNumber, formatShare } from '../report/format.js'
+import { conversationComparisons } from './conversation-comparisons.js'
 import { conversationFigures } from './conversation-figures.js'
-import { describeTrace, type TraceStatistics } from './describe-trace.js'
+import { describeTrace } from './describe-trace.js'
 import { generateConversationTrace } from './generate-conversation.js'
 import type { Trace } from './trace.js'
-
-interface Row {
-  readonly label: string
-  readonly of: (figures: TraceStatistics) => number | undefined
-  readonly text: (value: number) => string
-  /** How far a generated trace of any seed may be off, relative to the figure. */
-  readonly tolerance: number
-}
-
-/** Early hits hang on a few sessions: their tolerance is wide because their spread from seed to seed is. */
-const rows: readonly Row[] = [
-  { label: 'requests', of: figures => figures.requests, text: formatCount, tolerance: 0 },
-  { label: 'duration, s', of: figures => figures.durationMs / 1000, text: formatCount, tolerance: 0.1 },
-  { label: 'arrivals per second', of: figures => figures.arrivalsPerSecond, text: formatNumber, tolerance: 0.1 },
-  { label: 'variation of arrivals in 3 s', of: figures => figures.arrivalVariation, text: formatNumber, tolerance: 0.1 },
-  { label: 'prompt tokens, mean', of: figures => figures.promptTokens.mean, text: formatCount, tolerance: 0.06 },
-  { label: 'prompt tokens, p50', of: figures => figures.promptTokens.p50, text: formatCount, tolerance: 0.1 },
-  { label: 'prompt tokens, p95', of: figures => figures.promptTokens.p95, text: formatCount, tolerance: 0.15 },
-  { label: 'prompt tokens, max', of: figures => figures.promptTokens.max, text: formatCount, tolerance: 0.02 },
-  { label: 'output tokens, mean', of: figures => figures.outputTokens.mean, text: formatCount, tolerance: 0.03 },
-  { label: 'output tokens, p50', of: figures => figures.outputTokens.p50, text: formatCount, tolerance: 0.03 },
-  { label: 'output tokens, p95', of: figures => figures.outputTokens.p95, text: formatCount, tolerance: 0.06 },
-  { label: 'share only their first block', of: figures => figures.onlyFirstBlockShare, text: formatShare, tolerance: 0.06 },
-  { label: 'hit share, endless cache', of: figures => figures.prefixHitShare, text: formatShare, tolerance: 0.07 },
-  { label: 'of the first 300 requests', of: figures => figures.prefixHitShareOfFirst[300], text: formatShare, tolerance: 0.9 },
-  { label: 'of the first 1,000', of: figures => figures.prefixHitShareOfFirst[1000], text: formatShare, tolerance: 0.25 },
-  { label: 'of the first 2,000', of: figures => figures.prefixHitShareOfFirst[2000], text: formatShare, tolerance: 0.2 },
-]
 
 describe('generateConversationTrace', () => {
   it.each([1, 2, 3, 4])('is within the stated tolerances of the real trace for seed %i', seed => {
     const generated = describeTrace(generateConversationTrace({ seed }))
-    for (const { label, of, tolerance } of rows) {
+    for (const { label, of, tolerance } of conversationComparisons) {
       const real = of(conversationFigures) as number
       const off = Math.abs((of(generated) as number) / real - 1)
       expect(off, `${label}: ${of(generated)} beside ${real}`).toBeLessThanOrEqual(tolerance)
     }
-  })
-
-  it('is in docs/workloads.md beside the real trace', async () => {
-    const generated = describeTrace(generateConversationTrace())
-    const lines = rows.map(({ label, of, text, tolerance }) => {
-      const cells = [label, text(of(conversationFigures) as number), text(of(generated) as number), `${Math.round(tolerance * 100)} %`]
-      return `| ${cells.join(' | ')} |`
-    })
-    const page = await readFile(new URL('../../../../docs/workloads.md', import.meta.url), 'utf8')
-    expect(page).toContain(lines.join('\n'))
   })
 
   it('repeats for one seed and differs for another', () => {

@@ -9,16 +9,24 @@ import { explain, formatExclusion } from './explanation.js'
 import { matchPrefixes, overlapTokens } from './overlaps.js'
 
 /** Candidates → filters → scorers → picker → Decision. Throws ROUTE_NO_WORKER. */
-export type Decider = (request: RoutingRequest, policy: Policy, wants: ReadonlySet<PolicyNeed>, reasons: readonly Reason[]) => Decision
+export type Decider = (request: RoutingRequest, policy: Policy, inputs: DeciderInputs) => Decision
+
+export interface DeciderInputs {
+  /** undefined: no candidate is known to hold anything. */
+  readonly index: PrefixIndex | undefined
+  readonly wants: ReadonlySet<PolicyNeed>
+  /** Reasons that are known before the decision. */
+  readonly reasons: readonly Reason[]
+}
 
 const NO_OVERLAP: PrefixOverlap = Object.freeze({ blocks: 0, tokens: 0 })
 
-export function createDecider(fleet: Fleet, index: PrefixIndex | undefined): Decider {
+export function createDecider(fleet: Fleet): Decider {
   const poolOf = createCandidatePools()
   const { clock, random } = fleet
   let sequence = 0
 
-  return (request, policy, wants, given) => {
+  return (request, policy, { index, wants, reasons: given }) => {
     const decidedAt = clock.now()
     const offered = fleet.candidates(candidateQuery(request))
     const pool = poolOf(poolKey(request), offered.workers)

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { setTimeout as timer } from 'node:timers/promises'
 import { pack } from 'msgpackr'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -183,6 +184,17 @@ const endpointOf = (
 })
 const withoutReplay = ({ endpoint }: Double): KvEventEndpoint => ({ rank: 0, wire: 'vllm', endpoint, topic: '' })
 
+/** ZeroMQ closes listening sockets in a thread of its own, some time after `close` has returned. */
+async function refusesConnections(endpoint: string | undefined): Promise<void> {
+  const port = Number(new URL(endpoint ?? '').port)
+  const accepted = () =>
+    new Promise<boolean>(resolve => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true))
+      socket.once('error', () => resolve(false)).once('connect', () => socket.destroy())
+    })
+  await expect.poll(accepted).toBe(false)
+}
+
 describe('KV events over ZeroMQ', { timeout: 20_000 }, () => {
   it('has no sources where the engine publishes none', async () => {
     const { subscription } = await open([])
@@ -339,6 +351,7 @@ describe('KV events over ZeroMQ', { timeout: 20_000 }, () => {
     const probe = await startPublisher()
     const { endpoint, replayEndpoint } = probe
     await probe.close()
+    await Promise.all([endpoint, replayEndpoint].map(refusesConnections))
     const opened = await open([endpointOf({ endpoint, replayEndpoint })], { connectTimeoutMs: 50 })
     expect(opened.problems).toMatchObject([{ code: 'ENGINE_UNREACHABLE', details: { endpoint } }])
     const publisher = await startPublisher({ endpoint, replayEndpoint })
