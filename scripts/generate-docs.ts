@@ -7,11 +7,11 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
+  metricDefinitions as benchMetrics,
   conversationComparisons,
   conversationFigures,
   describeTrace,
   generateConversationTrace,
-  metricDefinitions as benchMetrics,
   percentileDefinition,
 } from '@kvfleet/bench'
 import { errorCodes } from '@kvfleet/core'
@@ -69,7 +69,12 @@ What \`GET /metrics\` and \`createMetrics\` of \`@kvfleet/core/prometheus\` repo
 
 ${table(
   ['metric', 'type', 'labels', 'meaning'],
-  Object.values(gatewayMetrics).map(({ name, type, labels, meaning }) => [`\`${name}\``, type, labels.map(label => `\`${label}\``).join(', '), meaning]),
+  Object.values(gatewayMetrics).map(({ name, type, labels, meaning }) => [
+    `\`${name}\``,
+    type,
+    labels.map(label => `\`${label}\``).join(', '),
+    meaning,
+  ]),
 )}
 
 ## Of the bench
