@@ -5,6 +5,7 @@ import { demonstration } from '@kvfleet/bench'
 import { KvFleetError } from '@kvfleet/core'
 import { type SimulatedEngineProcess, startSimulatedEngineProcess } from '@kvfleet/core/simulated-engine/serve'
 import type { GatewayAnswer, GatewayOrder } from './gateway-process.js'
+import type { StartOptions } from './options.js'
 
 export interface Cluster {
   readonly url: string
@@ -15,11 +16,15 @@ export interface Cluster {
 }
 
 /** Simulated vLLM workers in processes of their own, and the gateway in front of them. */
-export async function startCluster(policy: GatewayOrder['policy'], port: number, timeScale: number, seed: number): Promise<Cluster> {
+export async function startCluster(
+  policy: GatewayOrder['policy'],
+  { port, timeScale, seed }: StartOptions,
+  signal: AbortSignal,
+): Promise<Cluster> {
   const engines: SimulatedEngineProcess[] = []
   const { profile, blockSize, kvBlocks } = demonstration.engine
   const startEngine = async () => {
-    const engine = await startSimulatedEngineProcess({ model: 'simulated', profile, blockSize, kvBlocks, seed, timeScale })
+    const engine = await startSimulatedEngineProcess({ model: 'simulated', profile, blockSize, kvBlocks, seed, timeScale, signal })
     engines.push(engine)
     return engine
   }
@@ -36,7 +41,7 @@ export async function startCluster(policy: GatewayOrder['policy'], port: number,
     )
     const order: GatewayOrder = { policy, port, workers }
     gateway.send(order)
-    const answer = await Promise.race([once(gateway, 'message'), once(gateway, 'exit')])
+    const answer = await Promise.race([once(gateway, 'message', { signal }), once(gateway, 'exit', { signal })])
     const [message] = answer as [GatewayAnswer | number | null]
     if (typeof message !== 'object' || message === null) throw new KvFleetError('INTERNAL', 'the gateway process ended before it was ready')
     if ('error' in message) throw new KvFleetError('LISTEN_FAILED', message.error)

@@ -3,8 +3,8 @@ import { startCluster } from './cluster.js'
 import type { StartOptions } from './options.js'
 
 /** Keeps a fresh gateway up under kv-aware until the signal aborts. */
-export async function serveUntil({ port, timeScale, seed }: StartOptions, signal: AbortSignal): Promise<void> {
-  const cluster = await startCluster('kv-aware', port, timeScale, seed)
+export async function serveUntil(options: StartOptions, signal: AbortSignal): Promise<void> {
+  const cluster = await startCluster('kv-aware', options, signal)
   try {
     console.log(`\nThe gateway is up at ${cluster.url} (admin API at ${cluster.adminUrl}). Try it:\n`)
     console.log(`  curl -N ${cluster.url}/v1/chat/completions -H 'content-type: application/json' \\`)

@@ -18,7 +18,7 @@ export async function socketRun(
   { rolling, signal }: { readonly rolling: boolean; readonly signal: AbortSignal },
 ): Promise<SocketRun> {
   const { timeScale } = options
-  const cluster = await startCluster(policy, options.port, timeScale, options.seed)
+  const cluster = await startCluster(policy, options, signal)
   const ended = new AbortController()
   try {
     const bar = progressBar({ stream: process.stderr, total: trace.requests.length, clock: systemClock, label: policy })
@@ -38,6 +38,7 @@ export async function socketRun(
       { timeScale, signal, onProgress: ({ completed, failed }) => bar.update({ done: completed + failed, failed }) },
     )
     bar.end()
+    signal.throwIfAborted()
     return { ...result, policy, change: await change }
   } finally {
     ended.abort()

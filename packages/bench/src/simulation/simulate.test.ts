@@ -74,6 +74,15 @@ describe('simulate', SLOW, () => {
     }
   })
 
+  it('shows the same over the whole trace beside round robin', async () => {
+    const [turn, aware] = await compareSimulated({ trace: generateConversationTrace(), policies: [roundRobin(), kvAware()] })
+    expect(aware?.summary.completedRequests).toBe(12_031)
+    expect(aware?.summary.prefixHitShare).toBeGreaterThan(turn?.summary.prefixHitShare as number)
+    for (const statistic of ['mean', 'p50', 'p95'] as const) {
+      expect(aware?.summary.ttftMs[statistic], statistic).toBeLessThan(turn?.summary.ttftMs[statistic] as number)
+    }
+  })
+
   it('routes by KV events only after their delay', async () => {
     const run = (kvEventDelayMs: number | false) => simulate({ trace: sameBlocks(20, 200), policy: kvAware(), workers: 4, kvEventDelayMs })
     const hits = async (delay: number | false) => (await run(delay)).workers.map(worker => worker.cachedTokens)
