@@ -27,4 +27,10 @@ describe('commandLineNumber', () => {
       )
     }
   })
+
+  it('takes only finite numbers', () => {
+    for (const text of ['Infinity', '-Infinity', '1e999', 'NaN']) {
+      expect(() => commandLineNumber('gateway', 'speed', text)).toThrow(`gateway: --speed: expected a number, got "${text}"`)
+    }
+  })
 })

@@ -37,7 +37,7 @@ export function parseCommandLine(
   }
 }
 
-/** A number given as text on a command line; throws OPTION_INVALID naming the option, the text and the range. */
+/** A finite number given as text on a command line; throws OPTION_INVALID naming the option, the text and the range. */
 export function commandLineNumber(
   command: string,
   name: string,
@@ -46,7 +46,7 @@ export function commandLineNumber(
 ): number {
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, integer = false } = range
   const value = text.trim() === '' ? Number.NaN : Number(text)
-  if (value >= min && value <= max && (!integer || Number.isInteger(value))) return value
+  if (Number.isFinite(value) && value >= min && value <= max && (!integer || Number.isInteger(value))) return value
   const bounds = [Number.isFinite(min) ? `at least ${min}` : '', Number.isFinite(max) ? `at most ${max}` : ''].filter(Boolean).join(' and ')
   throw invalid(
     command,

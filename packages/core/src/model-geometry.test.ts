@@ -68,6 +68,47 @@ describe('KV bytes per token', () => {
     expect(kvBytes(modelGeometry(windowed), 4096)).toBe((16 / 32) * 131_072 * (4096 + 1024))
   })
 
+  it('tells layers with a window from those with full attention in hybrid models', () => {
+    const perLayer = 2 * 8 * 128 * 2
+    const windowed = { ...llama8b, sliding_window: 1024 }
+    const held = (config: object) => kvBytes(modelGeometry({ ...windowed, ...config }), 10_000) / perLayer
+    // Every 6th of 32 layers: 5 with full attention.
+    expect(held({ sliding_window_pattern: 6 })).toBe(5 * 10_000 + 27 * 1024)
+    expect(held({ model_type: 'gemma3_text' })).toBe(held({ sliding_window_pattern: 6 }))
+    expect(held({ model_type: 'gemma2' })).toBe(16 * (10_000 + 1024))
+    const chunked = { sliding_window: null, attention_chunk_size: 2048 }
+    expect(held(chunked)).toBe(8 * 10_000 + 24 * 2048)
+    expect(held({ ...chunked, no_rope_layers: [...Array.from({ length: 31 }, () => 1), 0] })).toBe(10_000 + 31 * 2048)
+    const layer_types = Array.from(
+      { length: 32 },
+      (_, layer) => ['chunked_attention', 'sliding_attention', 'mamba2', 'full_attention'][layer % 4],
+    )
+    expect(held({ layer_types, attention_chunk_size: 2048 })).toBe(8 * (2048 + 1024 + 10_000))
+  })
+
+  it('names a type of layer that it does not know', () => {
+    for (const name of ['holographic_attention', 'constructor']) {
+      expect(() => modelGeometry({ ...llama8b, layer_types: Array.from({ length: 32 }, () => name) })).toThrow(
+        expect.objectContaining({
+          code: 'OPTION_INVALID',
+          message: expect.stringContaining(`layer_types: expected one of full_attention`),
+        }),
+      )
+    }
+    expect(() => modelGeometry({ ...llama8b, sliding_window: 1024, sliding_window_pattern: 'LLLG' })).toThrow(
+      /sliding_window_pattern.*LLLG/,
+    )
+  })
+
+  it('takes only a whole, positive number of ranks', () => {
+    const geometry = modelGeometry(llama8b)
+    for (const tensorParallel of [0, -1, 1.5, Number.NaN]) {
+      for (const bytes of [() => kvBytes(geometry, 10, { tensorParallel }), () => kvBytesPerToken(geometry, { tensorParallel })]) {
+        expect(bytes).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('tensorParallel') }))
+      }
+    }
+  })
+
   it('names the field that does not fit', () => {
     expect(() => modelGeometry({ ...llama8b, num_hidden_layers: 'many' })).toThrow(/num_hidden_layers/)
     expect(() => modelGeometry({ ...llama8b, torch_dtype: 'int3' })).toThrow(/dtype.*int3/)

@@ -29,6 +29,10 @@ export interface KvSizeOptions {
 }
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1))
+const sizeSchema = v.strictObject({
+  tensorParallel: v.optional(count, 1),
+  bytesPerElement: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
+})
 /** The fields of a Hugging Face config.json that matter here; all others are left alone. */
 const configSchema = v.object({
   num_hidden_layers: count,
@@ -38,7 +42,13 @@ const configSchema = v.object({
   head_dim: v.nullish(count),
   kv_lora_rank: v.nullish(count),
   qk_rope_head_dim: v.nullish(count),
+  model_type: v.nullish(v.string()),
   sliding_window: v.nullish(count),
+  /** Some write it as text, next to layer_types, which then counts. */
+  sliding_window_pattern: v.nullish(v.union([count, v.string()])),
+  attention_chunk_size: v.nullish(count),
+  no_rope_layers: v.nullish(v.array(v.number())),
+  no_rope_layer_interval: v.nullish(count),
   use_sliding_window: v.nullish(v.boolean()),
   max_window_layers: v.nullish(v.number()),
   layer_types: v.nullish(v.array(v.string())),
@@ -46,6 +56,36 @@ const configSchema = v.object({
   dtype: v.nullish(v.string()),
 })
 type Config = v.InferOutput<typeof configSchema>
+
+/** Every so many-th layer has full attention where neither layer_types nor sliding_window_pattern says so. */
+const WINDOW_PATTERNS: Readonly<Record<string, number>> = { gemma2: 2, gemma3: 6, gemma3_text: 6, cohere2: 4 }
+/** Llama 4: every so many-th layer is without rotary embedding and has full attention. */
+const NO_ROPE_LAYER_INTERVAL = 4
+
+/** A `hybrid` layer has attention beside its state-space part; a state does not grow with the tokens. */
+const LAYER_TYPES: Readonly<Record<string, 'full' | 'sliding' | 'chunked' | 'none'>> = {
+  full_attention: 'full',
+  attention: 'full',
+  global_attention: 'full',
+  hybrid: 'full',
+  sliding_attention: 'sliding',
+  sliding_window_attention: 'sliding',
+  sliding_window: 'sliding',
+  local_attention: 'sliding',
+  chunked_attention: 'chunked',
+  linear_attention: 'none',
+  gated_delta_net: 'none',
+  kda: 'none',
+  mamba: 'none',
+  mamba2: 'none',
+  ssm: 'none',
+  recurrent: 'none',
+  rwkv: 'none',
+  conv: 'none',
+  short_conv: 'none',
+  mlp: 'none',
+  moe: 'none',
+}
 
 const BYTES_PER_ELEMENT: Readonly<Record<string, number>> = {
   float32: 4,
@@ -93,12 +133,31 @@ function layerWindows(model: Config): (number | undefined)[] {
     if (model.layer_types.length !== model.num_hidden_layers) {
       throw invalid('layer_types', model.layer_types.length, `num_hidden_layers (${model.num_hidden_layers}) entries`)
     }
-    return model.layer_types
-      .filter(type => type === 'full_attention' || type === 'attention' || type.startsWith('sliding') || type.startsWith('chunked'))
-      .map(type => (type === 'full_attention' || type === 'attention' ? undefined : window))
+    const windows = { full: undefined, sliding: window, chunked: model.attention_chunk_size ?? undefined }
+    return model.layer_types.flatMap(name => {
+      const type = Object.hasOwn(LAYER_TYPES, name) ? LAYER_TYPES[name] : undefined
+      if (type === undefined) throw invalid('layer_types', name, `one of ${Object.keys(LAYER_TYPES).join(', ')}`)
+      return type === 'none' ? [] : [windows[type]]
+    })
+  }
+  if (model.attention_chunk_size) return chunkedLayers(model, model.attention_chunk_size)
+  const pattern = model.sliding_window_pattern ?? WINDOW_PATTERNS[model.model_type ?? '']
+  if (window !== undefined && pattern !== undefined) {
+    if (typeof pattern === 'string') throw invalid('sliding_window_pattern', pattern, 'a whole number, or layer_types beside it')
+    return Array.from({ length: model.num_hidden_layers }, (_, layer) => ((layer + 1) % pattern === 0 ? undefined : window))
   }
   const firstWindowLayer = window === undefined ? model.num_hidden_layers : (model.max_window_layers ?? 0)
   return Array.from({ length: model.num_hidden_layers }, (_, layer) => (layer >= firstWindowLayer ? window : undefined))
+}
+
+/** Llama 4: a layer with rotary embedding sees the chunk that the token is in, one without sees everything. */
+function chunkedLayers(model: Config, chunkTokens: number): (number | undefined)[] {
+  const layers = model.num_hidden_layers
+  const interval = model.no_rope_layer_interval ?? NO_ROPE_LAYER_INTERVAL
+  // 1 for a layer with rotary embedding, whatever the field's name says; some configs leave the list empty.
+  const rotary = model.no_rope_layers?.length ? model.no_rope_layers : Array.from({ length: layers }, (_, layer) => (layer + 1) % interval)
+  if (rotary.length !== layers) throw invalid('no_rope_layers', rotary.length, `num_hidden_layers (${layers}) entries`)
+  return rotary.map(value => (value === 0 ? undefined : chunkTokens))
 }
 
 /** Bytes that one further token adds on each tensor-parallel rank while no window is full. */
@@ -118,7 +177,7 @@ export function kvBytes(geometry: ModelGeometry, tokens: number, options: KvSize
 }
 
 function sumGroups(geometry: ModelGeometry, options: KvSizeOptions, tokensKept: (group: KvLayerGroup) => number): number {
-  const { tensorParallel = 1, bytesPerElement = geometry.bytesPerElement } = options
+  const { tensorParallel, bytesPerElement = geometry.bytesPerElement } = parseOptions('KV size', sizeSchema, options)
   return geometry.groups.reduce((bytes, group) => {
     const headsPerRank = Math.ceil(group.kvHeads / tensorParallel)
     return bytes + group.layers * headsPerRank * group.elementsPerHead * bytesPerElement * tokensKept(group)

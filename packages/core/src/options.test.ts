@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { KvFleetError, nearestName, parseOptions } from './index.js'
+import { createFleet, KvFleetError, nearestName, parseOptions } from './index.js'
 
 const schema = v.strictObject({
   deadlineMs: v.optional(v.pipe(v.number(), v.minValue(0))),
@@ -28,6 +28,26 @@ describe('parseOptions', () => {
     expect(message({ probes: { intervalMs: 1, interval: 2 } })).toMatch(/"probes.interval", did you mean "intervalMs"/)
     expect(message({ workers: [{ id: 'a', idd: 1 }] })).toMatch(/"workers.0.idd", did you mean "id"/)
     expect(message({ colour: 'red' })).toBe('drain: unknown option "colour"')
+  })
+
+  it('names field, nearest name and value inside a union', () => {
+    const options = v.strictObject({ deadlineMs: v.number(), startMs: v.optional(v.number()) })
+    const union = v.strictObject({ drain: v.optional(v.union([v.literal(false), v.strictObject({ last: v.optional(options) })]), {}) })
+    const faultOf = (input: unknown): KvFleetError => {
+      try {
+        parseOptions('close', union, input)
+      } catch (error) {
+        if (KvFleetError.is(error)) return error
+      }
+      throw new Error('was accepted')
+    }
+    const wrong = faultOf({ drain: { last: { deadlineMs: 'soon' } } })
+    expect(wrong.message).toBe('close: drain.last.deadlineMs: expected number, got "soon"')
+    expect(wrong.details).toMatchObject({ field: 'drain.last.deadlineMs', expected: 'number', received: '"soon"' })
+    expect(faultOf({ drain: { lst: {} } }).message).toBe('close: unknown option "drain.lst", did you mean "last"?')
+    expect(faultOf({ drain: { last: { deadlineMs: 1, startMS: 1 } } }).message).toMatch(/"drain.last.startMS", did you mean "startMs"/)
+    expect(faultOf({ drain: true }).message).toMatch(/drain: expected \(false \| Object\), got true/)
+    expect(() => createFleet({ probes: { intervalMs: -5 } })).toThrow(/^createFleet: probes\.intervalMs: expected more than 0 ms/)
   })
 
   it('names field, value and expectation', () => {

@@ -10,10 +10,22 @@ type Schema = v.GenericSchema
 export function parseOptions<S extends Schema>(what: string, schema: S, input: unknown): v.InferOutput<S> {
   const result = v.safeParse(schema, input, { abortEarly: true })
   if (result.success) return result.output
-  const issue = result.issues[0] as v.BaseIssue<unknown>
+  const issue = innermost(result.issues[0] as v.BaseIssue<unknown>)
   const field = v.getDotPath(issue) ?? ''
   const details = { what, field, expected: issue.expected ?? issue.message, received: issue.received }
   throw new KvFleetError('OPTION_INVALID', `${what}: ${describe(schema, issue, field)}`, { details })
+}
+
+/**
+ * A union only says that none of its options fits. Of an option that took the value's shape and then failed inside it,
+ * the issue within is what the caller has to know; with several such options it is anyone's guess.
+ */
+function innermost(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown> {
+  if (issue.type !== 'union') return issue
+  const inside = (issue.issues ?? []).filter(({ path }) => path !== undefined)
+  const only = inside[0]
+  if (only?.path === undefined || inside.length > 1) return issue
+  return innermost({ ...only, path: issue.path === undefined ? only.path : [...issue.path, ...only.path] })
 }
 
 function describe(schema: Schema, issue: v.BaseIssue<unknown>, field: string): string {
@@ -34,22 +46,25 @@ function describe(schema: Schema, issue: v.BaseIssue<unknown>, field: string): s
 function knownKeys(schema: unknown, path: readonly unknown[]): string[] {
   let current = unwrap(schema)
   for (const key of path) {
-    const entries = current?.entries
-    current = unwrap(entries ? entries[String(key)] : current?.item)
+    current = current.flatMap(({ entries, item }) => unwrap(entries ? entries[String(key)] : item))
   }
-  return Object.keys(current?.entries ?? {})
+  return current.flatMap(({ entries }) => Object.keys(entries ?? {}))
 }
 
 interface AnySchema {
   readonly entries?: Record<string, unknown>
   readonly item?: unknown
   readonly wrapped?: unknown
-  readonly pipe?: readonly unknown[]
+  /** Of a union: schemas. Of a picklist: values. */
+  readonly options?: readonly unknown[]
 }
 
-function unwrap(schema: unknown): AnySchema | undefined {
-  const current = schema as AnySchema | undefined
-  return current?.wrapped === undefined ? current : unwrap(current.wrapped)
+/** What a value may have to fit: one schema, or those of a union. */
+function unwrap(schema: unknown): AnySchema[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  const current: AnySchema = schema
+  if (current.wrapped !== undefined) return unwrap(current.wrapped)
+  return current.options === undefined ? [current] : current.options.flatMap(unwrap)
 }
 
 /** The known name within an edit distance of a third of its length (at least 2), nearest first. */

@@ -78,4 +78,16 @@ describe('the virtual clock', () => {
     again()
     expect(() => clock.runToIdleSync()).toThrow(/more than 100 calls/)
   })
+
+  it('never goes back when a call advances it further than it was advancing', async () => {
+    const clock = createVirtualClock()
+    const ran: number[] = []
+    clock.schedule(5, () => clock.advanceSync(100))
+    clock.schedule(50, () => ran.push(clock.now()))
+    clock.advanceSync(10)
+    expect([clock.now(), ran]).toEqual([105, [50]])
+    clock.schedule(5, () => clock.advanceSync(100))
+    await clock.advance(10)
+    expect(clock.now()).toBe(210)
+  })
 })

@@ -86,7 +86,7 @@ export function createVirtualClock({ startAt = 0, maxCalls = 100_000_000 }: Virt
       const until = now + byMs
       await settle()
       while (step(until)) await settle()
-      now = until
+      now = Math.max(now, until)
     },
     async runToIdle() {
       await settle()
@@ -110,7 +110,8 @@ export function createVirtualClock({ startAt = 0, maxCalls = 100_000_000 }: Virt
     advanceSync(byMs) {
       const until = now + byMs
       while (step(until));
-      now = until
+      // A call may itself have advanced the clock past this.
+      now = Math.max(now, until)
     },
     runToIdleSync() {
       while (foreground > 0 && step(Number.POSITIVE_INFINITY));

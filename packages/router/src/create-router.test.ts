@@ -3,10 +3,11 @@ import { chainBlockHashes } from '@kvfleet/core/block-hashes'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createRouter } from './create-router.js'
 import { maxInFlight } from './filters/max-in-flight.js'
+import { inTurn } from './pickers/in-turn.js'
 import { composePolicy } from './policies/compose-policy.js'
 import { kvAware } from './policies/kv-aware.js'
 import { roundRobin } from './policies/round-robin.js'
-import type { Policy, Scorer } from './policy.js'
+import type { Candidate, Filter, Policy, PolicyContext, Scorer } from './policy.js'
 import type { TokenSource } from './router.js'
 import { routingRequest } from './routing-request.js'
 import { createTestFleet, type TestFleet } from './testing/index.js'
@@ -333,7 +334,46 @@ describe('the router itself', () => {
     expect(thrown(() => router.decide(request)).code).toBe('CLOSED')
     expect(thrown(() => router.reserve(decision, request)).code).toBe('CLOSED')
     await expect(router.route(request)).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(thrown(() => router.setPolicy(roundRobin())).code).toBe('CLOSED')
     expect(fleet.candidates().workers).toHaveLength(1)
+  })
+
+  it('reads KV events only while some part of the policy wants them', async () => {
+    const { clock, fleet, addWorker, emit } = testFleet()
+    const router = createRouter({ fleet, policy: roundRobin() })
+    const holder = await addWorker('a')
+    await addWorker('b')
+    const held = () => router.decide(routingRequest({ id: 'r', tokens })).cachedTokens
+    emit(holds(holder, tokens, 4))
+    expect(held()).toBe(0)
+
+    const nosy = {
+      name: 'nosy',
+      exclude: (_: unknown, candidate: Candidate, context: PolicyContext) => (context.overlap(candidate).tokens > 0 ? undefined : 'cold'),
+    }
+    const policyOf = (filter: Filter) => composePolicy({ name: 'warm-only', filters: [filter], scorers: [], picker: inTurn() })
+    router.setPolicy(policyOf(nosy))
+    const failure = thrown(() => held())
+    expect(failure.code).toBe('ROUTE_NO_WORKER')
+    const harmless: Filter['exclude'] = (request, candidate, context) => void nosy.exclude(request, candidate, context)
+    router.setPolicy(policyOf({ name: 'nosy', exclude: harmless }))
+    expect(router.decide(routingRequest({ id: 'r', tokens })).reasons).toContainEqual({ code: 'no-kv-events' })
+
+    router.setPolicy(policyOf({ ...nosy, wants: ['kv-events'] }))
+    // The subscription opens a turn later.
+    await clock.advance(0)
+    emit(holds(holder, tokens, 4))
+    expect(held()).toBe(63)
+  })
+
+  it('gives up waiting for ids when the caller aborts, whatever the token source does', async () => {
+    const { fleet, addWorker } = testFleet()
+    await addWorker('a')
+    const router = createRouter({ fleet, policy: kvAware(), tokens: { name: 'mute', tokens: () => new Promise(() => {}) } })
+    const left = new AbortController()
+    const routed = router.route(routingRequest({ id: 'r' }), { kind: 'text', model: '', text: 'x' }, { signal: left.signal })
+    left.abort()
+    await expect(routed).rejects.toMatchObject({ code: 'ABORTED' })
   })
 
   it('does not reserve on a worker that left in between', async () => {

@@ -41,23 +41,18 @@ export function createRouter(options: RouterOptions): Router {
   let ownIndex: PrefixIndex | undefined
   let active = activate(options.policy)
   const decider = createDecider(fleet)
-  /** Why a prepared request has no ids. */
-  const tokensReasons = new WeakMap<RoutingRequest, Reason>()
   let closed = false
 
   const assertOpen = () => {
     if (closed) throw new KvFleetError('CLOSED', 'router: the router is closed')
   }
 
-  const decideWith = (
-    request: RoutingRequest,
-    { policy, index, wants, degradations }: ActivePolicy,
-    tokensReason: Reason | undefined,
-  ): Decision => {
+  const decide = (request: RoutingRequest): Decision => {
     assertOpen()
-    const reasons = degradations.filter(({ code }) => code !== 'no-tokens')
-    if (tokensReason !== undefined) reasons.push(tokensReason)
-    else if (wants.has('tokens') && !knowsTokens(request)) reasons.push(noTokens(source?.name))
+    const { policy, index, wants, degradations } = active
+    const reasons = [...degradations.filter(({ code }) => code !== 'no-tokens'), ...request.reasons]
+    const told = request.reasons.some(({ code }) => code === 'tokens-failed')
+    if (wants.has('tokens') && !told && !knowsTokens(request)) reasons.push(noTokens(source?.name))
     const decision = decider(request, policy, { index, wants, reasons })
     publish('kvfleet:decision', () => ({
       fleet,
@@ -71,25 +66,34 @@ export function createRouter(options: RouterOptions): Router {
     return decision
   }
 
-  /** The request with ids where they can be had, or why not. */
+  /** The request with ids where they can be had, or with the reason why not. */
   const withTokens = async (
     request: RoutingRequest,
     prompt: PromptInput,
     wants: ReadonlySet<PolicyNeed>,
     signal: AbortSignal | undefined,
-  ): Promise<{ request: RoutingRequest; reason?: Reason }> => {
-    if (knowsTokens(request)) return { request }
-    if (prompt.kind === 'tokens') return { request: { ...request, tokens: prompt.tokens, promptTokens: prompt.tokens.length } }
-    if (source === undefined || !wants.has('tokens')) return { request }
+  ): Promise<RoutingRequest> => {
+    if (knowsTokens(request)) return request
+    if (prompt.kind === 'tokens') return { ...request, tokens: prompt.tokens, promptTokens: prompt.tokens.length }
+    if (source === undefined || !wants.has('tokens')) return request
     try {
-      const tokens = await source.tokens(prompt, signal === undefined ? { fleet } : { fleet, signal })
-      return tokens === undefined ? { request } : { request: { ...request, tokens, promptTokens: tokens.length } }
+      const tokens = await untilAborted(source.tokens(prompt, signal === undefined ? { fleet } : { fleet, signal }), signal)
+      return tokens === undefined ? request : { ...request, tokens, promptTokens: tokens.length }
     } catch (error) {
       throwIfAborted(signal)
       // The code alone: a message of an engine may quote the prompt.
       const { code } = toKvFleetError(error, 'INTERNAL', 'router: token source')
-      return { request, reason: { code: 'tokens-failed', values: { source: source.name, error: code } } }
+      return { ...request, reasons: [...request.reasons, { code: 'tokens-failed', values: { source: source.name, error: code } }] }
     }
+  }
+
+  const prepare: Router['prepare'] = async (request, prompt, { signal } = {}) => {
+    assertOpen()
+    throwIfAborted(signal)
+    if (prompt === undefined) return request
+    const prepared = await withTokens(request, prompt, active.wants, signal)
+    throwIfAborted(signal)
+    return prepared
   }
 
   return {
@@ -100,25 +104,9 @@ export function createRouter(options: RouterOptions): Router {
     get degradations() {
       return active.degradations
     },
-    async route(request, prompt, { signal } = {}) {
-      assertOpen()
-      throwIfAborted(signal)
-      const chosen = active
-      if (prompt === undefined) return decideWith(request, chosen, undefined)
-      const prepared = await withTokens(request, prompt, chosen.wants, signal)
-      throwIfAborted(signal)
-      return decideWith(prepared.request, chosen, prepared.reason)
-    },
-    async prepare(request, prompt, { signal } = {}) {
-      assertOpen()
-      throwIfAborted(signal)
-      if (prompt === undefined) return request
-      const prepared = await withTokens(request, prompt, active.wants, signal)
-      throwIfAborted(signal)
-      if (prepared.reason !== undefined) tokensReasons.set(prepared.request, prepared.reason)
-      return prepared.request
-    },
-    decide: request => decideWith(request, active, tokensReasons.get(request)),
+    route: async (request, prompt, options) => decide(await prepare(request, prompt, options)),
+    prepare,
+    decide,
     reserve(decision, request): Lease {
       assertOpen()
       return fleet.lease(decision.worker, {
@@ -131,6 +119,7 @@ export function createRouter(options: RouterOptions): Router {
       })
     },
     setPolicy(policy) {
+      assertOpen()
       active = activate(policy)
     },
     async close() {
@@ -151,4 +140,14 @@ function noTokens(source: string | undefined): Reason {
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new KvFleetError('ABORTED', 'router: the caller aborted route()', { cause: signal.reason })
+}
+
+/** The signal ends the waiting, whatever the source makes of it. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }

@@ -1,4 +1,4 @@
-import type { Clock, EngineLoad, EngineProfile, InFlight, Random, Reason, Worker } from '@kvfleet/core'
+import type { Clock, EngineLoad, EngineProfile, InFlight, Random, Worker } from '@kvfleet/core'
 import type { RoutingRequest } from './routing-request.js'
 
 /**
@@ -33,7 +33,10 @@ export interface PolicyContext {
   readonly random: Random
   /** How many decisions the router has made before this one. */
   readonly sequence: number
-  /** Zero for every candidate when there is no index or no tokens; computed once per decision. */
+  /**
+   * Zero for every candidate when there is no index or no tokens; computed once per decision. There is an index only if
+   * some part of the policy `wants` kv-events; a part that asks without saying so makes the decision say `no-kv-events`.
+   */
   overlap(candidate: Candidate): PrefixOverlap
 }
 
@@ -46,6 +49,7 @@ export type PolicyNeed = 'kv-events' | 'tokens' | 'engine-load'
 /** Takes candidates out. */
 export interface Filter {
   readonly name: string
+  readonly wants?: readonly PolicyNeed[]
   /** undefined keeps the candidate; a text says why it is out. */
   exclude(request: RoutingRequest, candidate: Candidate, context: PolicyContext): string | undefined
 }
@@ -71,6 +75,7 @@ export interface ScoredCandidate {
 /** Chooses one of the candidates that are left; `scored` is never empty and in the fleet's order. */
 export interface Picker {
   readonly name: string
+  readonly wants?: readonly PolicyNeed[]
   pick(scored: readonly ScoredCandidate[], context: PolicyContext): ScoredCandidate
 }
 
@@ -87,6 +92,3 @@ export interface Policy {
   readonly scorers: readonly WeightedScorer[]
   readonly picker: Picker
 }
-
-/** What a strategy could not use; joins the decision's reasons. */
-export type Degradation = Reason

@@ -63,7 +63,7 @@ export interface Router {
   decide(request: RoutingRequest): Decision
   /** Takes the lease that the decision speaks of. Throws WORKER_PHASE when the worker left in between. */
   reserve(decision: Decision, request: RoutingRequest): Lease
-  /** Exchanges the policy; decisions under way keep the old one. */
+  /** Exchanges the policy: the next decision is the new one's. Throws OPTION_INVALID, CLOSED. */
   setPolicy(policy: Policy): void
   close(): Promise<void>
 }

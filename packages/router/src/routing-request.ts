@@ -1,4 +1,4 @@
-import type { BlockHashes, WorkerRole } from '@kvfleet/core'
+import type { BlockHashes, Reason, WorkerRole } from '@kvfleet/core'
 
 /**
  * What a policy sees of a request: numbers and ids, never text. The router builds it from the client's request;
@@ -26,6 +26,8 @@ export interface RoutingRequest {
   readonly sessionId: string | undefined
   /** Worker ids not to be chosen: those that failed this request before. */
   readonly excludedWorkers: readonly string[]
+  /** What preparing the request found; joins the decision's reasons. */
+  readonly reasons: readonly Reason[]
 }
 
 /** Fills in what is left out. `promptTokens` defaults to the number of ids. */
@@ -40,6 +42,7 @@ export function routingRequest(input: Partial<RoutingRequest> & { readonly id: s
     cacheSalt: undefined,
     sessionId: undefined,
     excludedWorkers: [],
+    reasons: [],
     ...input,
     promptTokens: input.promptTokens ?? input.tokens?.length ?? 0,
   }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { KvFleetError } from '@kvfleet/core'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { summarize } from '../metrics/summarize.js'
 import type { Trace, TraceRequest } from '../workload/trace.js'
 import { replay } from './replay.js'
@@ -263,6 +263,35 @@ describe('replay', () => {
     )
     expect(KvFleetError.is(early, 'ABORTED')).toBe(true)
   })
+
+  it.each([0, 1])('ends what is in flight and rejects with what onProgress throws, with %i requests completed', async completedBefore => {
+    let open = 0
+    let answered = 0
+    const url = await serve((body, response, request) => {
+      if (answered++ < completedBefore) return complete(body, response, request)
+      open++
+      response.once('close', () => open--)
+      response.writeHead(200)
+      response.write(chunk('a'))
+    })
+    const fault = new Error('the display broke')
+    const onProgress = ({ sent, completed }: { readonly sent: number; readonly completed: number }) => {
+      if (sent === 3 && completed === completedBefore) throw fault
+    }
+    await expect(replay(traceOf([0, 20, 40, 60_000]), { url, model: 'm' }, { onProgress })).rejects.toBe(fault)
+    await vi.waitFor(() => expect(open).toBe(0))
+  })
+
+  it.each(['nowhere:s3cret', 'ftp://127.0.0.1/s3cret', 'http://user:s3cret@127.0.0.1:9', 'http://[s3cret'])(
+    'rejects the URL %s without quoting it',
+    async url => {
+      const fault = await replay(traceOf([0]), { url, model: 'm' }).catch(error => error)
+      expect(KvFleetError.is(fault, 'OPTION_INVALID')).toBe(true)
+      expect(fault.message).toBe('replay target: url: expected an absolute http or https URL without credentials')
+      expect(JSON.stringify(fault.details)).not.toContain('s3cret')
+      expect(fault.cause).toBeUndefined()
+    },
+  )
 
   it('has nothing to do for an empty trace', async () => {
     const { records } = await replay(traceOf([]), { url: 'http://127.0.0.1:9', model: 'm' })

@@ -27,9 +27,11 @@ const TOKENS_PER_TURN = 65_536
 /**
  * Sends every request of the trace at its intended time, however many are in flight (open loop), as a streaming
  * completion over token ids with a fixed output length. A request that fails is a record with its error; nothing that a
- * server does makes this reject. Rejects with OPTION_INVALID, and with ABORTED when the signal has aborted before the start.
+ * server does makes this reject. Rejects with OPTION_INVALID, with ABORTED when the signal has aborted before the start,
+ * and with what `onProgress` throws, after ending what is in flight.
  */
 export async function replay(trace: Trace, target: ReplayTarget, options: ReplayOptions = {}): Promise<ReplayResult> {
+  checkUrl(target?.url)
   const { url, model, headers } = parseOptions('replay target', replayTargetSchema, target)
   const parsed = parseOptions('replay', replayOptionsSchema, options)
   const { timeScale, clock, signal, onProgress, requestTimeoutMs, vocabularySize, workerHeader, continuousUsage } = parsed
@@ -53,6 +55,7 @@ export async function replay(trace: Trace, target: ReplayTarget, options: Replay
   let timer: ScheduledCall | undefined
   let held = false
   let aborted = false
+  let listenerFault: { readonly error: unknown } | undefined
   let done = () => {}
   const finished = new Promise<void>(resolve => {
     done = resolve
@@ -66,7 +69,25 @@ export async function replay(trace: Trace, target: ReplayTarget, options: Replay
       `],"max_tokens":${request.outputTokens},"ignore_eos":true,"temperature":0,"stream":true,"stream_options":{"include_usage":true${usage}}}`,
     )
 
-  const report = () => onProgress?.({ sent: next, completed, failed: records.length - completed, total })
+  const end = () => {
+    aborted = true
+    timer?.cancel()
+    for (const entry of [...inFlight]) entry.abort('aborted')
+    done()
+  }
+  const listenerFailed = (error: unknown) => {
+    listenerFault ??= { error }
+    end()
+  }
+  const report = () => {
+    if (onProgress === undefined || listenerFault !== undefined) return
+    try {
+      const result: unknown = onProgress({ sent: next, completed, failed: records.length - completed, total })
+      if (result instanceof Promise) result.catch(listenerFailed)
+    } catch (error) {
+      listenerFailed(error)
+    }
+  }
 
   const send = (request: TraceRequest, body: Buffer): void => {
     const entry = new CompletionRequest(request, modelNow, workerHeader, record => {
@@ -83,6 +104,8 @@ export async function replay(trace: Trace, target: ReplayTarget, options: Replay
     })
     inFlight.add(entry)
     report()
+    // The listener may have ended the replay, and with it this request.
+    if (aborted) return
     try {
       pool.dispatch({ path, method: 'POST', headers: requestHeaders, body }, entry)
     } catch (error) {
@@ -114,21 +137,26 @@ export async function replay(trace: Trace, target: ReplayTarget, options: Replay
     }
   }
 
-  const onAbort = () => {
-    aborted = true
-    timer?.cancel()
-    for (const entry of [...inFlight]) entry.abort('aborted')
-    done()
-  }
-  signal?.addEventListener('abort', onAbort, { once: true })
+  signal?.addEventListener('abort', end, { once: true })
   try {
     if (total === 0) done()
     else pump()
     await finished
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    signal?.removeEventListener('abort', end)
     await pool.destroy()
   }
+  if (listenerFault !== undefined) throw listenerFault.error
   records.sort((a, b) => a.index - b.index)
   return { records, sendLagMs: summarize(records).sendLagMs, timeScale, startedAt, wallMs: clock.now() - startedAt, aborted }
+}
+
+/** Apart from the schema, whose error quotes the value: a URL may hold credentials. */
+function checkUrl(url: unknown): void {
+  if (typeof url !== 'string') return
+  const { protocol, username, password } = URL.canParse(url) ? new URL(url) : { protocol: '', username: '', password: '' }
+  if ((protocol === 'http:' || protocol === 'https:') && username === '' && password === '') return
+  const expected = 'an absolute http or https URL without credentials'
+  const details = { what: 'replay target', field: 'url', expected }
+  throw new KvFleetError('OPTION_INVALID', `replay target: url: expected ${expected}`, { details })
 }

@@ -35,6 +35,14 @@ async function rejection(promise: Promise<unknown>): Promise<KvFleetError> {
 }
 
 describe('readMooncakeTrace', () => {
+  it('leaves fine timestamps as they are', async () => {
+    const times = [0, 17, 403, 1250, 1251, 9876]
+    const path = await file('fine.jsonl', times.map(at => line(at, 100, 5, [0])).join(''))
+    const { requests, notes } = await readMooncakeTrace(path)
+    expect(requests.map(({ arrivalMs }) => arrivalMs)).toEqual(times)
+    expect(notes).toEqual([])
+  })
+
   it('reads lengths and block ids, and spreads the requests of one tick inside it in their order', async () => {
     const trace = await readMooncakeTrace(await file('a.jsonl', mooncake))
     expect(trace).toMatchObject({ name: 'a', blockTokens: 512 })

@@ -51,7 +51,7 @@ export function arrangeTrace(raw: readonly RawRequest[], arrangement: Arrangemen
   const notes: string[] = []
   if (limit !== undefined) notes.push(`cut to the first ${raw.length} requests`)
   let requests = raw
-  if (spreadTicks && tickMs > 0) {
+  if (spreadTicks && isTicked(requests, tickMs)) {
     requests = spread(requests, tickMs, seededRandom(`${seed}/ticks`))
     notes.push(`requests of one ${tickMs} ms tick spread at random inside it (seed ${seed})`)
   }
@@ -69,6 +69,15 @@ export function arrangeTrace(raw: readonly RawRequest[], arrangement: Arrangemen
     notes,
   }
 }
+
+/** Timestamps may be a millisecond or two off their tick; a trace of which a tenth is elsewhere has fine timestamps. */
+function isTicked(requests: readonly RawRequest[], tickMs: number): boolean {
+  if (tickMs <= 0) return false
+  const off = requests.filter(({ arrivalMs }) => Math.abs(arrivalMs - tickMs * Math.round(arrivalMs / tickMs)) > TICK_JITTER_MS)
+  return off.length <= requests.length / 10
+}
+
+const TICK_JITTER_MS = 2
 
 /** Gives the k requests of each tick k ordered uniform times inside it; their order in the file is kept. */
 function spread(requests: readonly RawRequest[], tickMs: number, random: Random): RawRequest[] {

@@ -20,12 +20,14 @@ export function createFleet(options: FleetOptions = {}): Fleet {
   const managed = new WeakMap<Worker, ManagedWorker>()
   let incarnations = 0
   let leases = 0
+  let kvReaders = 0
   let closed = false
   let closing: Promise<void> | undefined
 
   const context: FleetContext = {
     settings,
     events,
+    kvWanted: () => kvReaders > 0,
     onRemoved: worker => {
       workers.delete(worker.view.id)
       views = Object.freeze(views.filter(view => view !== worker.view))
@@ -106,10 +108,19 @@ export function createFleet(options: FleetOptions = {}): Fleet {
       return resolve(worker).lease(++leases, request)
     },
     connection: (worker, signal) => resolve(worker).connection(signal),
-    on(event, listener) {
+    on(event, listener, { passive = false } = {}) {
       const off = events.on(event, listener)
-      if (event === 'kv') for (const worker of workers.values()) worker.restartKvFeed()
-      return off
+      if (event !== 'kv' || passive) return off
+      kvReaders++
+      for (const worker of workers.values()) worker.refreshKvFeed()
+      let left = false
+      return () => {
+        off()
+        if (left) return
+        left = true
+        kvReaders--
+        if (kvReaders === 0) for (const worker of workers.values()) worker.refreshKvFeed()
+      }
     },
     close() {
       closed = true

@@ -99,6 +99,11 @@ export interface Candidates {
   readonly panic: boolean
 }
 
+export interface ListenOptions {
+  /** Hears only what flows for others: for `kv`, no subscription is opened or kept open on its behalf. Default: false. */
+  readonly passive?: boolean
+}
+
 export interface FleetEvents {
   phase: (change: { worker: Worker; from: WorkerPhase | undefined; to: WorkerPhase }) => void
   health: (change: { worker: Worker; from: WorkerHealth; to: WorkerHealth; cause: 'probe' | 'breaker' }) => void
@@ -150,7 +155,8 @@ export interface Fleet {
    * for a worker of any phase; without a signal it aborts when the worker is removed. Throws WORKER_UNKNOWN for another fleet's worker.
    */
   connection(worker: Worker, signal?: AbortSignal): EngineConnection
-  on<E extends keyof FleetEvents>(event: E, listener: FleetEvents[E]): () => void
+  /** Returns the function that ends it. */
+  on<E extends keyof FleetEvents>(event: E, listener: FleetEvents[E], options?: ListenOptions): () => void
   /** Ends every lease, probe, subscription and timer. Idempotent. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

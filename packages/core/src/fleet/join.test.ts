@@ -130,6 +130,20 @@ describe('a join', () => {
     expect(fleet.candidates().workers).toHaveLength(1)
   })
 
+  it.each(['remove', 'close'] as const)('is cancelled by %s from a listener of health', async call => {
+    const { fleet, clock, told } = fleetFixture()
+    let ended: Promise<unknown> | undefined
+    fleet.on('health', ({ worker }) => {
+      ended = call === 'remove' ? fleet.remove(worker.id) : fleet.close()
+    })
+    await expect(clock.runUntil(fleet.add(workerSpec('a')))).rejects.toMatchObject({
+      code: call === 'remove' ? 'WORKER_REMOVED' : 'CLOSED',
+    })
+    await ended
+    expect(told).toEqual(['a: new > joining', 'a: healthy by probe', 'a: joining > removed'])
+    expect([fleet.list().length, clock.pending]).toEqual([0, 0])
+  })
+
   it.each(['drain', 'remove'] as const)('is cancelled by %s: add rejects with WORKER_REMOVED, the call resolves', async call => {
     const { fleet, clock } = fleetFixture()
     const adding = fleet.add({ ...workerSpec('a'), engine: memoryEngine({ state: 'down' }) })
@@ -226,6 +240,32 @@ describe('KV events', () => {
     expect(second).toEqual(['closed', 'batch 0'])
     await clock.runUntil(fleet.close())
     expect(kvEvents.openCount).toBe(0)
+  })
+
+  it('keeps events flowing for readers only, and until the last one leaves', async () => {
+    const kvEvents = scriptedKvSource()
+    const clock = createVirtualClock()
+    const fleet = createFleet({ clock, kvEvents, probes: false })
+    const worker = await clock.runUntil(fleet.add({ id: 'a', url: 'http://a', engine: memoryEngine() }))
+    const overheard: string[] = []
+    fleet.on('kv', item => overheard.push(item.type === 'batch' ? 'batch' : item.reason), { passive: true })
+    await clock.advance(0)
+    expect(kvEvents.openCount).toBe(0)
+
+    const leave = [fleet.on('kv', () => {}), fleet.on('kv', () => {})]
+    await clock.advance(0)
+    kvEvents.send(worker, { type: 'batch', sequence: 0 })
+    leave[0]?.()
+    leave[0]?.()
+    await clock.advance(0)
+    expect(kvEvents.openCount).toBe(1)
+    fleet.on('kv', () => {}, { passive: true })
+    await clock.advance(0)
+    expect(overheard).toEqual(['batch'])
+    leave[1]?.()
+    await clock.advance(0)
+    expect([kvEvents.openCount, overheard]).toEqual([0, ['batch', 'closed']])
+    await clock.runUntil(fleet.close())
   })
 
   it('are a problem, not a failed join, when the source cannot open or close', async () => {

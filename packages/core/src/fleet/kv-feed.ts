@@ -15,25 +15,28 @@ export interface KvOrigin {
 }
 
 /**
- * One worker's KV events on their way into the fleet's `kv` event. The subscription is open while somebody listens; a
- * listener that comes later has it opened anew, so that it hears what the engine still holds.
+ * One worker's KV events on their way into the fleet's `kv` event. The subscription is open while somebody reads them; for
+ * a reader that comes later it is opened anew, so that it hears what the engine still holds.
  */
 export class KvFeed {
   readonly #worker: Worker
   readonly #events: FleetEventHub
+  readonly #wanted: () => boolean
   /** Ranks of which an index may hold something. */
   readonly #live = new Set<number>()
   #origin: KvOrigin | undefined
   #subscription: KvEventSubscription | undefined
   /** Opening and closing, one after the other. */
   #work: Promise<void> = Promise.resolve()
+  #refreshes = 0
   #closed = false
   /** Ends an opening that is still under way when the feed closes. */
   readonly #ending = new AbortController()
 
-  constructor(worker: Worker, events: FleetEventHub) {
+  constructor(worker: Worker, events: FleetEventHub, wanted: () => boolean) {
     this.#worker = worker
     this.#events = events
+    this.#wanted = wanted
   }
 
   /** Rejects when the source cannot open; a subscription that comes after the signal aborted is closed. */
@@ -41,21 +44,32 @@ export class KvFeed {
     const signal = AbortSignal.any([connection.signal, this.#ending.signal])
     const origin = { source, connection: { ...connection, signal }, clock }
     this.#origin = origin
-    if (!this.#events.has('kv')) return Promise.resolve()
+    if (!this.#wanted()) return Promise.resolve()
     const opened = this.#work.then(() => this.#open(origin))
     this.#work = opened.catch(() => {})
     return opened
   }
 
-  /** Somebody began to listen: everything is told once more, after a reset for those who knew it. */
-  restart(): void {
+  /** The readers changed: ends the subscription and, if there is a reader, opens it anew after a reset for those who knew it. */
+  refresh(): void {
     const origin = this.#origin
     if (origin === undefined) return
+    const turn = ++this.#refreshes
     this.#work = this.#work.then(async () => {
-      if (this.#closed || origin.connection.signal.aborted) return
+      // Of several changes at once only the last has to be followed.
+      if (turn !== this.#refreshes || this.#closed || origin.connection.signal.aborted) return
       await this.#endSubscription()
-      await this.#open(origin).catch(error => this.#problem(error))
+      if (this.#wanted()) await this.#reopen(origin)
     })
+  }
+
+  async #reopen(origin: KvOrigin): Promise<void> {
+    try {
+      await this.#open(origin)
+    } catch (error) {
+      this.#voidLiveRanks()
+      if (!origin.connection.signal.aborted) this.#problem(error)
+    }
   }
 
   async #open({ source, connection, clock }: KvOrigin): Promise<void> {
@@ -92,6 +106,10 @@ export class KvFeed {
     } catch (error) {
       this.#problem(error)
     }
+    this.#voidLiveRanks()
+  }
+
+  #voidLiveRanks(): void {
     const { id: workerId, incarnation } = this.#worker
     for (const rank of [...this.#live].sort((a, b) => a - b)) {
       this.#forward({ type: 'reset', source: { kind: 'worker', workerId, incarnation, rank }, reason: 'closed' })

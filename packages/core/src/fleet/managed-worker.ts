@@ -22,6 +22,8 @@ import { type WorkerRecord, WorkerView } from './worker-view.js'
 export interface FleetContext {
   readonly settings: FleetSettings
   readonly events: FleetEventHub
+  /** Somebody reads KV events. */
+  readonly kvWanted: () => boolean
   /** The worker has nothing left and its id is free. */
   readonly onRemoved: (worker: ManagedWorker) => void
 }
@@ -63,7 +65,7 @@ export class ManagedWorker implements LedgerObserver {
     }
     this.#ledger = new LeaseLedger(this)
     this.view = new WorkerView({ ...spec, incarnation }, this.#record, this.#ledger)
-    this.#kvFeed = new KvFeed(this.view, events)
+    this.#kvFeed = new KvFeed(this.view, events, context.kvWanted)
     this.#monitor = new HealthMonitor(settings, (from, to, cause) => {
       this.#record.health = to
       events.emit('health', { worker: this.view, from, to, cause })
@@ -104,9 +106,9 @@ export class ManagedWorker implements LedgerObserver {
     if (this.phase === 'joining') this.#lifetime.abort(reason)
   }
 
-  /** For a listener that came after the worker. */
-  restartKvFeed(): void {
-    this.#kvFeed.restart()
+  /** A reader of KV events came, or the last one left. */
+  refreshKvFeed(): void {
+    this.#kvFeed.refresh()
   }
 
   setCordoned(cordoned: boolean): void {
@@ -203,6 +205,10 @@ export class ManagedWorker implements LedgerObserver {
         problem: error => events.problem(this.view, error),
       })
       signal.throwIfAborted()
+      this.#record.readyAt = settings.clock.now()
+      if (settings.probes !== undefined) this.#monitor.probed(true)
+      // A listener of `health` may have removed the worker or closed the fleet.
+      signal.throwIfAborted()
     } catch (error) {
       const reason = toKvFleetError(signal.aborted ? signal.reason : error, 'INTERNAL', `worker "${this.view.id}": join`)
       this.#lifetime.abort(reason)
@@ -210,8 +216,6 @@ export class ManagedWorker implements LedgerObserver {
       this.leave()
       throw reason
     }
-    this.#record.readyAt = settings.clock.now()
-    if (settings.probes !== undefined) this.#monitor.probed(true)
     this.#move('active')
     this.#prober.start()
   }

@@ -109,12 +109,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (state === 'taken') leaseTaken(lease)
       else if (state === 'ended') leases({ worker: lease.worker.id, outcome: outcome ?? 'completed' })
     }),
-    fleet.on('kv', item => {
-      if (item.source.kind !== 'worker') return
-      const worker = item.source.workerId
-      if (item.type === 'batch') kvEvents({ worker }, item.events.length)
-      else kvResets({ worker, reason: item.reason })
-    }),
+    // Counting is no reason to have events decoded.
+    fleet.on(
+      'kv',
+      item => {
+        if (item.source.kind !== 'worker') return
+        const worker = item.source.workerId
+        if (item.type === 'batch') kvEvents({ worker }, item.events.length)
+        else kvResets({ worker, reason: item.reason })
+      },
+      { passive: true },
+    ),
     fleet.on('phase', ({ worker, from, to }) => {
       if (to === 'draining') drainingSince.set(worker.id, clock.now())
       if (from === 'draining') {
@@ -138,11 +143,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }),
   ]
 
+  let closed = false
   return {
     registry,
     contentType: registry.contentType,
     text: () => registry.metrics(),
     close() {
+      if (closed) return
+      closed = true
       for (const unsubscribe of subscriptions) unsubscribe()
       for (const { name } of Object.values(metricDefinitions)) registry.removeSingleMetric(name)
     },

@@ -6,7 +6,8 @@ const MAX_WAITING_BYTES = 256 * 1024
 
 /**
  * Turns a relay into a response whose body is a web stream: its reader's pace is the engine's, cancelling it cancels the
- * relay. `reasonOf` words what a failure rejects with.
+ * relay. A reader that never comes back does not hold the relay for ever: the relay limits its pauses (`bodyTimeoutMs`) and
+ * breaks off. `reasonOf` words what a failure rejects with.
  */
 export function streamedResponse(
   begin: (sink: ResponseSink) => Relay,

@@ -36,6 +36,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const context: ExchangeContext = {
     router,
     retries,
+    bodyTimeoutMs: timeouts.bodyTimeoutMs,
     send: (...args) => sender.send(...args),
     over: exchange => {
       underWay.delete(exchange)

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { subscribe, type TelemetryMessages } from '@kvfleet/core'
+import { createVirtualClock } from '@kvfleet/core/virtual-time'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRouter } from '../create-router.js'
 import { kvAware } from '../policies/kv-aware.js'
@@ -127,6 +128,41 @@ describe('relaying', () => {
     }, 'the engine to be held back')
     expect(written).toBeLessThan(total / 2)
     expect(await bytes(response.body)).toHaveLength(total)
+  })
+
+  it.each(['application/octet-stream', 'text/event-stream'])('gives up a response of %s that nobody reads', async type => {
+    const clock = createVirtualClock()
+    const paused = new SocketFleet({ clock })
+    try {
+      let closed = false
+      await paused.addScripted('a', (_, response) => {
+        response.on('close', () => {
+          closed = true
+        })
+        response.writeHead(200, { 'content-type': type })
+        const event = Buffer.from(`data: ${'x'.repeat(65_528)}\n\n`)
+        const more = () => {
+          while (!response.destroyed && response.write(event));
+          if (!response.destroyed) response.once('drain', more)
+        }
+        more()
+      })
+      const dispatch = createDispatcher({ router: createRouter({ fleet: paused.fleet, policy: roundRobin() }), bodyTimeoutMs: 60_000 })
+      paused.defer(() => dispatch.close())
+      const { body } = await dispatch.dispatch(completion({}))
+      await until(() => clock.pending === 1, 'the engine to be paused')
+      await clock.advance(59_999)
+      expect(paused.fleet.get('a')?.leases).toBe(1)
+      await clock.advance(1)
+      expect(paused.fleet.get('a')?.leases).toBe(0)
+      await until(() => closed, 'the engine to be told')
+      expect(requests).toMatchObject([{ outcome: 'cancelled' }])
+      if (type === 'text/event-stream') expect((await text(body)).slice(-200)).toContain('"code":"ABORTED"')
+      else await expect(text(body)).rejects.toMatchObject({ code: 'ABORTED', message: expect.stringContaining('60000 ms') })
+      expect(clock.pending).toBe(0)
+    } finally {
+      await paused[Symbol.asyncDispose]()
+    }
   })
 
   it('pins a request to the rank that was decided', async () => {
@@ -371,6 +407,24 @@ describe('breaking off', () => {
     const response = await answer
     expect(response.headers['x-kvfleet-worker']).toBe('b')
     await text(response.body)
+  })
+
+  it('sends nothing to a worker that is removed as soon as its lease is taken', async () => {
+    let arrived = 0
+    await sockets.addScripted('a', (_, response) => {
+      arrived++
+      response.end()
+    })
+    const removals: Promise<unknown>[] = []
+    sockets.fleet.on('lease', ({ lease, state }) => {
+      if (state === 'taken' && lease.worker.id === 'a') removals.push(sockets.fleet.remove('a', { force: true }))
+    })
+    await sockets.addScripted('b', (_, response) => response.end('b'))
+    const response = await dispatcher().dispatch(completion({}))
+    expect(response.headers['x-kvfleet-worker']).toBe('b')
+    expect(await text(response.body)).toBe('b')
+    await Promise.all(removals)
+    expect([removals.length, arrived, leases()]).toEqual([1, 0, 0])
   })
 
   it('tells the client of a stream that a drain ends', async () => {

@@ -9,7 +9,10 @@ export interface DispatcherOptions {
   readonly connectTimeoutMs?: number
   /** From the request to the head of the response, which for a reply that is not streamed is its whole duration. */
   readonly headersTimeoutMs?: number
-  /** Longest silence inside a response. */
+  /**
+   * Longest silence inside a response, and longest time for which the client may leave a paused response unread: after that
+   * the engine's work is aborted, so that a forgotten response does not hold its lease.
+   */
   readonly bodyTimeoutMs?: number
 }
 
@@ -39,7 +42,8 @@ export interface ResponseHead {
 export interface DispatchResponse extends ResponseHead {
   /**
    * The engine's bytes as they come. An event stream that breaks off ends with an event that holds the error; any other
-   * response then fails with STREAM_INTERRUPTED, or with the fleet's reason. Cancelling it aborts the engine's work.
+   * response then fails with STREAM_INTERRUPTED, or with the fleet's reason. Cancelling it aborts the engine's work. While more
+   * than 256 KiB wait for the reader the engine is paused; when that lasts `bodyTimeoutMs` the response breaks off with ABORTED.
    */
   readonly body: ReadableStream<Uint8Array>
 }

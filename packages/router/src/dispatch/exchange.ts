@@ -1,4 +1,4 @@
-import { errorMessage, type Fleet, KvFleetError, type LeaseOutcome, publish, toKvFleetError } from '@kvfleet/core'
+import { errorMessage, type Fleet, KvFleetError, type LeaseOutcome, publish, type ScheduledCall, toKvFleetError } from '@kvfleet/core'
 import type { Decision } from '../decision.js'
 import type { Router } from '../router.js'
 import { policyWants } from '../routing/degradations.js'
@@ -14,6 +14,8 @@ import { WholeEvents } from './whole-events.js'
 export interface ExchangeContext {
   readonly router: Router
   readonly retries: number
+  /** Longest pause that the client may ask for, on the fleet's clock: the HTTP client's own timeout rests while paused. */
+  readonly bodyTimeoutMs: number
   /** Reserves a place and sends; what happens then is told to the exchange. */
   send(exchange: Exchange, request: DispatchRequest, decision: Decision, routing: RoutingRequest): Attempt
   over(exchange: Exchange): void
@@ -39,6 +41,8 @@ export class Exchange implements Relay, AttemptListener {
   #status = 0
   #events: WholeEvents | undefined
   #ttftMs: number | undefined
+  /** Ends a pause that the client does not; undefined while nothing is paused. */
+  #pauseLimit: ScheduledCall | undefined
   #over = false
 
   constructor(requestId: string, request: DispatchRequest, sink: ResponseSink, context: ExchangeContext) {
@@ -64,6 +68,7 @@ export class Exchange implements Relay, AttemptListener {
   }
 
   resume(): void {
+    this.#clearPauseLimit()
     this.#attempt?.resume()
   }
 
@@ -102,7 +107,7 @@ export class Exchange implements Relay, AttemptListener {
       this.#ttftMs = this.#elapsedMs()
     }
     const bytes = this.#events === undefined ? chunk : this.#events.push(chunk)
-    if (bytes !== undefined && !this.#sink.write(bytes)) attempt.pause()
+    if (bytes !== undefined && !this.#sink.write(bytes)) this.#pause(attempt)
   }
 
   ended(attempt: Attempt): void {
@@ -159,7 +164,10 @@ export class Exchange implements Relay, AttemptListener {
 
   #send(decision: Decision): void {
     this.#decision = decision
-    this.#attempt = this.#context.send(this, this.#request, decision, this.#routing as RoutingRequest)
+    const attempt = this.#context.send(this, this.#request, decision, this.#routing as RoutingRequest)
+    this.#attempt = attempt
+    // Who heard that the lease was taken may have removed the worker: nobody will tell of the lease's end again.
+    if (attempt.lease.ended) this.leaseAborted(attempt)
   }
 
   /** Who else could take the request; undefined when nobody can or there were enough tries. */
@@ -177,6 +185,28 @@ export class Exchange implements Relay, AttemptListener {
       if (KvFleetError.is(error, 'ROUTE_NO_WORKER')) return undefined
       throw error
     }
+  }
+
+  #pause(attempt: Attempt): void {
+    // The sink may have left while it was written to.
+    if (this.#over) return
+    attempt.pause()
+    this.#pauseLimit ??= this.#fleet.clock.schedule(this.#context.bodyTimeoutMs, () => this.#onUnread(attempt), { background: true })
+  }
+
+  #onUnread({ lease }: Attempt): void {
+    this.#pauseLimit = undefined
+    if (this.#over) return
+    const { requestId } = this
+    const { bodyTimeoutMs } = this.#context
+    this.#stop('cancelled')
+    const message = `the client read nothing of its response for ${bodyTimeoutMs} ms (bodyTimeoutMs)`
+    this.#breakOff(new KvFleetError('ABORTED', message, { details: { requestId, workerId: lease.worker.id } }), 'cancelled')
+  }
+
+  #clearPauseLimit(): void {
+    this.#pauseLimit?.cancel()
+    this.#pauseLimit = undefined
   }
 
   #failureError({ lease }: Attempt, failure: AttemptFailure): KvFleetError {
@@ -236,6 +266,7 @@ export class Exchange implements Relay, AttemptListener {
 
   #finish(outcome: LeaseOutcome): void {
     this.#over = true
+    this.#clearPauseLimit()
     this.#request.signal?.removeEventListener('abort', this.#onSignal)
     this.#context.over(this)
     publish('kvfleet:request', () => ({

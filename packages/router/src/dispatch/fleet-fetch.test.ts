@@ -97,6 +97,31 @@ it("honours the client's abort before and during a response", async () => {
   await expect(aborted).rejects.toMatchObject({ name: 'AbortError' })
 })
 
+it("honours the client's abort while the request's body is read", async () => {
+  const controller = new AbortController()
+  const body = new ReadableStream({ pull: () => new Promise(() => {}) })
+  const init = { ...post, body, duplex: 'half', signal: controller.signal } as RequestInit
+  const waiting = fleetFetch('http://fleet/v1/completions', init)
+  controller.abort(new Error('enough'))
+  await expect(waiting).rejects.toThrow('enough')
+})
+
+it('answers 502 and ends the lease when the response fits no Response', async () => {
+  let left = false
+  await sockets.addScripted('a', (_, response) => {
+    response.on('close', () => {
+      left = true
+    })
+    response.writeHead(799, { 'content-type': 'text/event-stream' })
+    response.write('data: 1\n\n')
+  })
+  const response = await fleetFetch('http://fleet/v1/completions', completion({ stream: true }))
+  expect(response.status).toBe(502)
+  expect(await response.json()).toMatchObject({ error: { code: 'ENGINE_RESPONSE', message: expect.stringContaining('799') } })
+  expect(sockets.fleet.get('a')?.leases).toBe(0)
+  await until(() => left, 'the engine to be told')
+})
+
 it('takes a Request as fetch does', async () => {
   await sockets.addSimulated('a')
   const response = await fleetFetch(new Request('http://fleet/v1/completions', completion({ stream: true })))

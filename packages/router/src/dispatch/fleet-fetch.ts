@@ -1,3 +1,4 @@
+import { errorMessage, KvFleetError } from '@kvfleet/core'
 import type { Router } from '../router.js'
 import { streamedResponse } from './body-stream.js'
 import { createDispatcher } from './create-dispatcher.js'
@@ -30,7 +31,14 @@ export function createFleetFetch(router: Router, options: FleetFetchOptions = {}
     try {
       const begin = (sink: ResponseSink) => dispatcher.relay(request, sink)
       const { status, headers, body } = await streamedResponse(begin, error => (signal?.aborted ? signal.reason : error))
-      return new Response(WITHOUT_BODY.has(status) ? null : body, { status, headers: headerPairs(headers) })
+      try {
+        return new Response(WITHOUT_BODY.has(status) ? null : body, { status, headers: headerPairs(headers) })
+      } catch (cause) {
+        // Nobody will read it: without this the engine's work would go on.
+        await body.cancel().catch(() => {})
+        const message = `the engine's response (status ${status}) fits no Response of the Fetch standard: ${errorMessage(cause)}`
+        throw new KvFleetError('ENGINE_RESPONSE', message, { cause })
+      }
     } catch (error) {
       signal?.throwIfAborted()
       const reply = errorReply(error)
@@ -47,9 +55,19 @@ async function dispatchRequest(request: Request, signal: AbortSignal | undefined
     method: request.method,
     path: pathname + search,
     headers: Object.fromEntries(request.headers),
-    ...(request.body === null ? {} : { body: new Uint8Array(await request.arrayBuffer()) }),
+    ...(request.body === null ? {} : { body: new Uint8Array(await orAbort(request.arrayBuffer(), signal)) }),
     ...(signal === undefined ? {} : { signal }),
   }
+}
+
+/** A body's source may never answer, and does not hear of the caller's abort. */
+function orAbort<T>(reading: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return reading
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    reading.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 function headerPairs(headers: ResponseHead['headers']): [string, string][] {

@@ -30,11 +30,15 @@ export class Sender {
     })
   }
 
-  /** Reserves and sends, in the turn in which the decision was made. Throws what `router.reserve` throws. */
+  /**
+   * Reserves and sends, in the turn in which the decision was made. Throws what `router.reserve` throws. Nothing is sent on a
+   * lease that a listener of the fleet ended as soon as it was taken: the caller finds it `ended`.
+   */
   send(exchange: Exchange, { method, path, headers, body }: DispatchRequest, decision: Decision, routing: RoutingRequest): Attempt {
     const { worker, rank } = decision
     const lease = this.#router.reserve(decision, routing)
     const attempt = new Attempt(lease, exchange)
+    if (lease.ended) return attempt
     this.#running.set(lease, { attempt, exchange })
     try {
       const connection = this.#fleet.connection(worker)

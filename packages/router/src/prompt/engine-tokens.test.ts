@@ -32,6 +32,16 @@ describe('token ids from the engines', () => {
     expect(asked).toEqual(['a', 'b', 'a'])
   })
 
+  it('keeps the ids of each fleet apart', async () => {
+    const fleets = [setup(async () => Uint32Array.of(1)), setup(async () => Uint32Array.of(2))]
+    for (const { addWorker } of fleets) await addWorker('a')
+    const source = engineTokens()
+    for (let round = 0; round < 2; round++) {
+      for (const [at, { fleet }] of fleets.entries()) expect(await source.tokens(text('x', 'm'), { fleet })).toEqual(Uint32Array.of(at + 1))
+    }
+    expect(fleets.map(({ asked }) => asked.length)).toEqual([1, 1])
+  })
+
   it('tells prompts of different kinds and models apart', async () => {
     const { fleet, addWorker, asked } = setup()
     await addWorker('a')

@@ -9,7 +9,7 @@ import type { TokenSource } from '../router.js'
 export interface EngineTokensOptions {
   /** How long a request may wait for its ids, over all attempts. Default: 1000. */
   readonly timeoutMs?: number
-  /** Memory for the ids of recent prompts; 0 remembers none. Default: 64 MiB. */
+  /** Memory for the ids of recent prompts of one fleet; 0 remembers none. Default: 64 MiB. */
   readonly maxCacheBytes?: number
   /** Calls to engines at once; further prompts wait, within their timeout. Default: 32. */
   readonly maxConcurrentCalls?: number
@@ -21,14 +21,21 @@ const MAX_ATTEMPTS = 2
 /**
  * Asks the fleet's own engines: always the right vocabulary and chat template, at the price of one call per new prompt.
  * Calls go round the workers that can tokenize. Ids of recent prompts are kept by the SHA-256 of the prompt; the text is
- * not kept. Gives undefined when no worker can; rejects with ENGINE_UNREACHABLE, ENGINE_RESPONSE or ABORTED.
+ * not kept. A source may serve several fleets: each has a cache of its own, of up to `maxCacheBytes`, as long as it lives. Gives undefined when no worker can; rejects with ENGINE_UNREACHABLE, ENGINE_RESPONSE or ABORTED.
  */
 export function engineTokens(options: EngineTokensOptions = {}): TokenSource {
   const { timeoutMs, maxCacheBytes, maxConcurrentCalls } = parseOptions('engineTokens', schema, options)
-  const recent =
-    maxCacheBytes === 0
-      ? undefined
-      : new LRUCache<string, Uint32Array>({ maxSize: maxCacheBytes, sizeCalculation: tokens => tokens.byteLength + ENTRY_BYTES })
+  // The same prompt and model may have other ids in another fleet.
+  const caches = new WeakMap<Fleet, LRUCache<string, Uint32Array>>()
+  const cacheOf = (fleet: Fleet): LRUCache<string, Uint32Array> | undefined => {
+    if (maxCacheBytes === 0) return undefined
+    let cache = caches.get(fleet)
+    if (cache === undefined) {
+      cache = new LRUCache({ maxSize: maxCacheBytes, sizeCalculation: tokens => tokens.byteLength + ENTRY_BYTES })
+      caches.set(fleet, cache)
+    }
+    return cache
+  }
   const calls = new PQueue({ concurrency: maxConcurrentCalls })
   let turn = 0
 
@@ -56,6 +63,7 @@ export function engineTokens(options: EngineTokensOptions = {}): TokenSource {
     name: 'engine',
     async tokens(prompt, { fleet, signal }) {
       if (prompt.kind === 'tokens') return prompt.tokens
+      const recent = cacheOf(fleet)
       const key = recent === undefined ? '' : promptKey(prompt)
       const known = recent?.get(key)
       if (known !== undefined) return known

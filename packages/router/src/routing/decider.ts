@@ -31,7 +31,9 @@ export function createDecider(fleet: Fleet): Decider {
     const offered = fleet.candidates(candidateQuery(request))
     const pool = poolOf(poolKey(request), offered.workers)
     const blocks = matchPrefixes(index, request, pool)
+    let askedInVain = false
     const overlap = (candidate: Candidate): PrefixOverlap => {
+      if (index === undefined) askedInVain = true
       const held = blocks?.[pool.positions.get(candidate) ?? -1]
       if (held === undefined || held === 0) return NO_OVERLAP
       return { blocks: held, tokens: overlapTokens(held, candidate.blockSize, request.promptTokens) }
@@ -45,7 +47,7 @@ export function createDecider(fleet: Fleet): Decider {
     const record = new EvaluationRecord(kept, policy.scorers)
     for (let position = 0; position < kept.length; position++) {
       const candidate = kept[position] as Candidate
-      record.capture(position, candidate, overlap(candidate))
+      record.capture(position, candidate, index === undefined ? NO_OVERLAP : overlap(candidate))
     }
     applyScorers(request, kept, policy, context, record)
     const picked = pick(record, policy, context)
@@ -53,6 +55,7 @@ export function createDecider(fleet: Fleet): Decider {
 
     const reasons = [...given]
     if (wants.has('engine-load') && record.loads.every(load => load === undefined)) reasons.push({ code: 'no-engine-load' })
+    if (askedInVain && !given.some(({ code }) => code === 'no-kv-events')) reasons.push({ code: 'no-kv-events' })
     if (offered.panic) reasons.push({ code: 'panic', values: { workers: offered.workers.length } })
     if (kept.length === 1) reasons.push({ code: 'single-candidate' })
     if (cachedTokens > 0) reasons.push({ code: 'prefix-overlap', values: { cachedTokens, promptTokens: request.promptTokens } })

@@ -1,9 +1,10 @@
 import type { Reason } from '@kvfleet/core'
 import type { Policy, PolicyNeed } from '../policy.js'
 
-/** Everything some scorer of the policy wants. */
-export function policyWants(policy: Policy): ReadonlySet<PolicyNeed> {
-  return new Set(policy.scorers.flatMap(({ scorer }) => scorer.wants ?? []))
+/** Everything some part of the policy wants. */
+export function policyWants({ filters, scorers, picker }: Policy): ReadonlySet<PolicyNeed> {
+  const parts = [...filters, ...scorers.map(({ scorer }) => scorer), picker]
+  return new Set(parts.flatMap(({ wants }) => wants ?? []))
 }
 
 interface Inputs {
