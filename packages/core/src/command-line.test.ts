@@ -14,6 +14,7 @@ describe('parseCommandLine', () => {
     expect(() => parse('--colour')).toThrow('gateway: unknown option --colour')
     expect(() => parse('stray')).toThrow(/gateway: .*stray/)
     expect(() => parse('--port')).toThrow(/gateway: .*--port/)
+    expect(() => parse('--port', '-1')).toThrow(/^gateway: [^\n]*--port[^\n]*$/)
     expect(() => parse('--serve=yes')).toThrow(/gateway: .*--serve/)
   })
 })

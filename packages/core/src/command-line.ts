@@ -33,7 +33,7 @@ export function parseCommandLine(
     }
     return parseArgs(config).values
   } catch (error) {
-    throw invalid(command, undefined, errorMessage(error).split('. ')[0] as string)
+    throw invalid(command, undefined, errorMessage(error).split(/\.\s/)[0] as string)
   }
 }
 

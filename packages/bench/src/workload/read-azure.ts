@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import { parseOptions } from '@kvfleet/core'
+import { defaults } from '../defaults.js'
 import type { Trace } from './trace.js'
 import { lineError, type TraceLine, traceLines } from './trace-lines.js'
 import { arrangeTrace, type RawRequest, type TraceReadOptions, traceReadOptionsSchema } from './trace-options.js'
@@ -29,8 +30,8 @@ function parseLine(file: string, { number, text }: TraceLine): RawRequest {
   if (rest.length > 0) throw lineError({ file, line: number, field: '', value: text, expected: 'three columns' })
   return {
     arrivalMs: parseTimestamp(timestamp) ?? fail('TIMESTAMP', timestamp, 'YYYY-MM-DD hh:mm:ss[.fraction][+00:00]'),
-    promptTokens: parseCount(context) ?? fail('ContextTokens', context, 'a whole number from 1'),
-    outputTokens: parseCount(generated) ?? fail('GeneratedTokens', generated, 'a whole number from 1'),
+    promptTokens: parseCount(context) ?? fail('ContextTokens', context, `a whole number from 1 to ${defaults.maxTraceTokens}`),
+    outputTokens: parseCount(generated) ?? fail('GeneratedTokens', generated, `a whole number from 1 to ${defaults.maxTraceTokens}`),
     blockIds: [],
   }
 
@@ -40,7 +41,7 @@ function parseLine(file: string, { number, text }: TraceLine): RawRequest {
 }
 
 function parseCount(text: string): number | undefined {
-  return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined
+  return /^[1-9]\d{0,9}$/.test(text) && Number(text) <= defaults.maxTraceTokens ? Number(text) : undefined
 }
 
 const TIMESTAMP = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:\+00:00|Z)?$/

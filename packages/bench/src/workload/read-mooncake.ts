@@ -6,13 +6,23 @@ import type { Trace } from './trace.js'
 import { lineError, type TraceLine, traceLines } from './trace-lines.js'
 import { arrangeTrace, type RawRequest, type TraceReadOptions, traceReadOptionsSchema } from './trace-options.js'
 
-const count = (least: number) => v.pipe(v.number(), v.integer(`expected an integer`), v.minValue(least, `expected at least ${least}`))
+const count = (least: number, most: number) =>
+  v.pipe(
+    v.number(),
+    v.integer(`expected an integer`),
+    v.minValue(least, `expected at least ${least}`),
+    v.maxValue(most, `expected at most ${most}`),
+  )
 
 const lineSchema = v.strictObject({
-  timestamp: v.pipe(v.number(), v.minValue(0, 'expected at least 0')),
-  input_length: count(1),
-  output_length: count(1),
-  hash_ids: v.array(count(0)),
+  timestamp: v.pipe(
+    v.number(),
+    v.minValue(0, 'expected at least 0'),
+    v.maxValue(defaults.maxTraceTimeMs, `expected at most ${defaults.maxTraceTimeMs}`),
+  ),
+  input_length: count(1, defaults.maxTraceTokens),
+  output_length: count(1, defaults.maxTraceTokens),
+  hash_ids: v.array(count(0, Number.MAX_SAFE_INTEGER)),
 })
 
 /**

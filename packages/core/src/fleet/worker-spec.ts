@@ -14,9 +14,12 @@ const name = v.pipe(v.string(), v.nonEmpty('expected a name that is not empty'))
 const HEADER_NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
+/** `.` and `..` would vanish from the paths of an admin API. */
+const WORKER_ID = /^(?!\.+$)[A-Za-z0-9._:-]{1,128}$/
+
 /** Of URL and headers only the names: an error of the schema quotes the value, and these may hold credentials. */
 const specSchema = v.strictObject({
-  id: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:-]{1,128}$/, 'expected 1 to 128 letters, digits, ".", "_", "-" or ":"')),
+  id: v.pipe(v.string(), v.regex(WORKER_ID, 'expected 1 to 128 letters, digits, ".", "_", "-" or ":", and more than dots')),
   url: v.custom<string>(() => true),
   engine: v.pipe(
     port<EngineAdapter>('an EngineAdapter with a name and health()', 'health'),

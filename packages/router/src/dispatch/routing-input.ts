@@ -11,15 +11,15 @@ export interface RoutingInput {
 }
 
 const SESSION_HEADER = 'x-session-id'
-/** Bodies of these the gateway has to understand; of other paths it reads what it can. */
+/** Bodies posted to these the gateway has to understand; of others it reads what it can. */
 const MUST_BE_JSON = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings'])
 
 /** What routing needs of a client's request. Throws REQUEST_INVALID for a body that has to be a JSON object and is not. */
-export function routingInput(id: string, { path, headers, body }: DispatchRequest): RoutingInput {
+export function routingInput(id: string, { method, path, headers, body }: DispatchRequest): RoutingInput {
   const sessionId = singleHeader(headers, SESSION_HEADER)
   const session = sessionId === undefined ? {} : { sessionId }
   const route = pathname(path)
-  const parsed = jsonObject(body, MUST_BE_JSON.has(route), headers)
+  const parsed = jsonObject(body, method === 'POST' && MUST_BE_JSON.has(route), headers)
   if (parsed === undefined) return { request: routingRequest({ id, ...session }), prompt: undefined }
   const { prompt, routing } = promptFromBody(route, parsed)
   return { request: routingRequest({ id, ...session, ...routing }), prompt }

@@ -27,10 +27,17 @@ export function createGateway(options: GatewayOptions): Gateway {
     const body = await readBody(request, maxBodyBytes)
     if (listener.closing) response.setHeader('connection', 'close')
     const { method = 'GET', url: path = '/', headers } = request
-    const relay = dispatcher.relay({ method, path, headers, ...(body.length === 0 ? {} : { body }) }, new ResponseWriter(response))
+    const writer = new ResponseWriter(response)
+    const relay = dispatcher.relay({ method, path, headers, ...(body.length === 0 ? {} : { body }) }, writer)
+    writer.requestId = relay.requestId
     underWay.add(relay)
     response.on('drain', () => relay.resume())
+    // A pipelined response that waits for its turn has no socket yet, and no `close` of its own when the client leaves.
+    const { socket } = request
+    const onGone = () => relay.cancel()
+    socket.once('close', onGone)
     response.on('close', () => {
+      socket.off('close', onGone)
       underWay.delete(relay)
       if (!response.writableFinished) relay.cancel()
     })

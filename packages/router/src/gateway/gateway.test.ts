@@ -99,6 +99,10 @@ describe('routes', () => {
       expect.objectContaining({ code: 'model_not_found', param: 'model' }),
       null,
     ])
+    const named = await fetch(`${url}/v1/completions`, { ...completion({ model: 'x' }), headers: { 'x-request-id': 'mine' } })
+    expect(named.headers.get('x-request-id')).toBe('mine')
+    await named.text()
+    expect((await fetch(`${url}/v1/completions`, { method: 'OPTIONS' })).status).not.toBe(400)
     sockets.fleet.cordon('a')
     expect(await send(completion())).toEqual([503, expect.objectContaining({ code: 'ROUTE_NO_WORKER', type: 'server_error' }), '1'])
   })
@@ -136,6 +140,18 @@ describe('clients', () => {
     await response.body?.getReader().read()
     expect(server.engine.stats().runningRequests).toBe(1)
     controller.abort()
+    await until(() => server.engine.stats().runningRequests === 0 && leases() === 0, 'the engine to abort', 1000)
+  })
+
+  it('cancels everything that a pipelining client asked for when it leaves', async () => {
+    const server = await sockets.addSimulated('a')
+    const { url } = await gateway()
+    const socket = connect(Number(new URL(url as string).port), '127.0.0.1')
+    const body = completion({ stream: true, max_tokens: 5000 }).body
+    const request = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    socket.write(request.repeat(3))
+    await until(() => server.engine.stats().runningRequests === 3 && leases() === 3, 'all three to run', 5000)
+    socket.destroy()
     await until(() => server.engine.stats().runningRequests === 0 && leases() === 0, 'the engine to abort', 1000)
   })
 

@@ -8,6 +8,8 @@ import { REQUEST_ID_HEADER } from '../dispatch/headers.js'
 export class ResponseWriter implements ResponseSink {
   readonly #response: ServerResponse
   #wrote = false
+  /** Goes with an error that is answered before a worker was. */
+  requestId: string | undefined
 
   constructor(response: ServerResponse) {
     this.#response = response
@@ -35,7 +37,7 @@ export class ResponseWriter implements ResponseSink {
   fail(error: KvFleetError): void {
     this.#wrote = true
     if (this.#response.headersSent) this.#response.destroy()
-    else sendError(this.#response, error)
+    else sendError(this.#response, error, this.requestId)
   }
 }
 

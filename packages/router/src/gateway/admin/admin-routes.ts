@@ -25,7 +25,7 @@ const onDeadline = v.optional(v.picklist(['wait', 'abort']))
 const drainSchema = v.strictObject({ deadlineMs: v.optional(milliseconds), onDeadline })
 /** As text, since they come in the query. */
 const removeSchema = v.strictObject({
-  deadlineMs: v.optional(v.pipe(v.string(), v.toNumber('expected a number'), milliseconds)),
+  deadlineMs: v.optional(v.pipe(v.string(), v.regex(/^\d+(\.\d+)?$/, 'expected a number'), v.toNumber(), milliseconds)),
   onDeadline,
   force: v.optional(
     v.pipe(
@@ -129,11 +129,17 @@ function unknownWorker(id: string): KvFleetError {
 }
 
 function jsonOf(body: Uint8Array): unknown {
+  let value: unknown
   try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
+    value = JSON.parse(Buffer.from(body).toString('utf8'))
   } catch {
     throw new KvFleetError('REQUEST_INVALID', 'body: expected JSON', { details: { field: 'body', expected: 'JSON' } })
   }
+  // A schema of objects takes a list for one without fields.
+  if (!Array.isArray(value)) return value
+  throw new KvFleetError('OPTION_INVALID', 'body: expected a JSON object, got a list', {
+    details: { field: 'body', expected: 'a JSON object' },
+  })
 }
 
 /** Without the keys whose value is undefined. */

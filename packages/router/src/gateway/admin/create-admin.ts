@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { parseOptions, toKvFleetError } from '@kvfleet/core'
+import { KvFleetError, parseOptions, toKvFleetError } from '@kvfleet/core'
 import * as v from 'valibot'
 import type { Router } from '../../router.js'
 import { adminDefaults } from '../defaults.js'
@@ -32,7 +32,11 @@ export function createAdmin(options: AdminOptions): Admin {
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(request, maxBodyBytes)
-    const { status, value } = await answer({ method: request.method ?? 'GET', url: new URL(request.url ?? '/', 'http://admin'), body })
+    const { method = 'GET', url: path = '/' } = request
+    // Put together, not resolved: `//workers` is a path here, not a host.
+    const address = `http://admin${path}`
+    if (!URL.canParse(address)) throw new KvFleetError('NOT_FOUND', `no route ${method} ${path}`)
+    const { status, value } = await answer({ method, url: new URL(address), body })
     sendJson(response, status, value)
   }
   const listener = new HttpListener('admin API', router.fleet.clock, (request, response) => {
