@@ -1,3 +1,4 @@
+export * from './abortable.js'
 export * from './clock.js'
 export * from './command-line.js'
 export * from './demand.js'

@@ -1,4 +1,4 @@
-import { KvFleetError, type KvStreamItem, subscribe, type TelemetryMessages, type Worker } from '@kvfleet/core'
+import { KvFleetError, subscribe, type TelemetryMessages, type Worker } from '@kvfleet/core'
 import { chainBlockHashes } from '@kvfleet/core/block-hashes'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createRouter } from './create-router.js'
@@ -11,24 +11,10 @@ import type { Candidate, Filter, Policy, PolicyContext, Scorer } from './policy.
 import type { TokenSource } from './router.js'
 import { routingRequest } from './routing-request.js'
 import { createTestFleet, type TestFleet } from './testing/index.js'
+import { holds } from './testing/kv-items.js'
 
 const tokens = Uint32Array.from({ length: 64 }, (_, at) => at)
 const text = { kind: 'text', model: 'm', text: 'a private prompt' } as const
-
-/** The worker says that it holds the first blocks of the prompt. */
-function holds(worker: Worker, prompt: Uint32Array, blocks: number, rank = 0): KvStreamItem {
-  const holder = { kind: 'worker' as const, workerId: worker.id, incarnation: worker.incarnation, rank }
-  const { blockSize } = worker
-  const hashes = chainBlockHashes(prompt.subarray(0, blocks * blockSize), blockSize)
-  const keySpace = { model: 'm', scheme: 'kvfleet', blockSize }
-  return {
-    type: 'batch',
-    source: holder,
-    sequence: 0,
-    publishedAtMs: 0,
-    events: [{ type: 'stored', holder, medium: 'gpu', keySpace, hashes, parent: undefined, tokens: undefined }],
-  }
-}
 
 function thrown(work: () => unknown): KvFleetError {
   try {

@@ -1,4 +1,4 @@
-import { KvFleetError, type Lease, type PromptInput, publish, type Reason, toKvFleetError } from '@kvfleet/core'
+import { abortable, KvFleetError, type Lease, type PromptInput, publish, type Reason, toKvFleetError } from '@kvfleet/core'
 import type { Decision } from './decision.js'
 import { checkPolicy } from './policies/compose-policy.js'
 import type { Policy, PolicyNeed } from './policy.js'
@@ -77,7 +77,7 @@ export function createRouter(options: RouterOptions): Router {
     if (prompt.kind === 'tokens') return { ...request, tokens: prompt.tokens, promptTokens: prompt.tokens.length }
     if (source === undefined || !wants.has('tokens')) return request
     try {
-      const tokens = await untilAborted(source.tokens(prompt, signal === undefined ? { fleet } : { fleet, signal }), signal)
+      const tokens = await abortable(source.tokens(prompt, signal === undefined ? { fleet } : { fleet, signal }), signal)
       return tokens === undefined ? request : { ...request, tokens, promptTokens: tokens.length }
     } catch (error) {
       throwIfAborted(signal)
@@ -140,14 +140,4 @@ function noTokens(source: string | undefined): Reason {
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new KvFleetError('ABORTED', 'router: the caller aborted route()', { cause: signal.reason })
-}
-
-/** The signal ends the waiting, whatever the source makes of it. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -1,6 +1,6 @@
+import { abortable } from '../abortable.js'
 import { KvFleetError } from '../errors.js'
 import type { Worker } from '../worker.js'
-import { abortable } from './abortable.js'
 import { candidatesOf } from './candidates.js'
 import type { Fleet, FleetOptions } from './fleet.js'
 import { FleetEventHub } from './fleet-event-hub.js'

@@ -1,7 +1,7 @@
+import { abortable } from '../abortable.js'
 import type { Clock } from '../clock.js'
 import { errorMessage, KvFleetError } from '../errors.js'
 import type { Worker } from '../worker.js'
-import { abortable } from './abortable.js'
 import type { FleetHooks } from './fleet.js'
 
 export interface HookLimits {

@@ -1,9 +1,9 @@
+import { abortable } from '../abortable.js'
 import { deadline, sleep } from '../clock.js'
 import { fleetDefaults, probeDefaults } from '../defaults.js'
 import type { EngineAdapter, EngineConnection, EngineDescription } from '../engine.js'
 import { errorMessage, KvFleetError } from '../errors.js'
 import type { Worker } from '../worker.js'
-import { abortable } from './abortable.js'
 import type { FleetSettings } from './fleet-options.js'
 import { runHook } from './hooks.js'
 

@@ -1,10 +1,10 @@
+import { abortable } from '../abortable.js'
 import type { Clock } from '../clock.js'
 import type { EngineConnection } from '../engine.js'
 import type { KvStreamItem } from '../kv-events/kv-event.js'
 import type { KvEventSource, KvEventSubscription } from '../kv-events/kv-event-source.js'
 import { publish } from '../telemetry.js'
 import type { Worker } from '../worker.js'
-import { abortable } from './abortable.js'
 import type { FleetEventHub } from './fleet-event-hub.js'
 
 /** Where a worker's events come from. */

@@ -1,7 +1,7 @@
+import { abortable } from '../abortable.js'
 import { deadline, type ScheduledCall } from '../clock.js'
 import type { EngineAdapter, EngineConnection, EngineLoad } from '../engine.js'
 import { KvFleetError } from '../errors.js'
-import { abortable } from './abortable.js'
 import type { FleetSettings } from './fleet-options.js'
 
 export interface ProbeTarget {

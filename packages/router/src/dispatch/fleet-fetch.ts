@@ -1,4 +1,4 @@
-import { errorMessage, KvFleetError } from '@kvfleet/core'
+import { abortable, errorMessage, KvFleetError } from '@kvfleet/core'
 import type { Router } from '../router.js'
 import { streamedResponse } from './body-stream.js'
 import { createDispatcher } from './create-dispatcher.js'
@@ -55,19 +55,10 @@ async function dispatchRequest(request: Request, signal: AbortSignal | undefined
     method: request.method,
     path: pathname + search,
     headers: Object.fromEntries(request.headers),
-    ...(request.body === null ? {} : { body: new Uint8Array(await orAbort(request.arrayBuffer(), signal)) }),
+    // A body's source may never answer, and does not hear of the caller's abort.
+    ...(request.body === null ? {} : { body: new Uint8Array(await abortable(request.arrayBuffer(), signal)) }),
     ...(signal === undefined ? {} : { signal }),
   }
-}
-
-/** A body's source may never answer, and does not hear of the caller's abort. */
-function orAbort<T>(reading: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return reading
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    reading.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }
 
 function headerPairs(headers: ResponseHead['headers']): [string, string][] {

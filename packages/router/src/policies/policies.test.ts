@@ -1,9 +1,9 @@
-import { type KvStreamItem, standInProfile, type Worker } from '@kvfleet/core'
-import { chainBlockHashes } from '@kvfleet/core/block-hashes'
+import { standInProfile, type Worker } from '@kvfleet/core'
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../policy.js'
 import { type RoutingRequest, routingRequest } from '../routing-request.js'
 import { simulateRouter } from '../testing/index.js'
+import { holds } from '../testing/kv-items.js'
 import { kvAware } from './kv-aware.js'
 import { leastLoaded } from './least-loaded.js'
 import { powerOfTwo } from './power-of-two.js'
@@ -14,19 +14,6 @@ async function simulation(policy: Policy, workers: readonly string[] = ['a', 'b'
   const simulated = simulateRouter({ policy })
   for (const id of workers) await simulated.addWorker(id)
   return simulated
-}
-
-function holds(worker: Worker, prompt: Uint32Array): KvStreamItem {
-  const holder = { kind: 'worker' as const, workerId: worker.id, incarnation: worker.incarnation, rank: 0 }
-  const keySpace = { model: 'm', scheme: 'kvfleet', blockSize: worker.blockSize }
-  const hashes = chainBlockHashes(prompt, worker.blockSize)
-  return {
-    type: 'batch',
-    source: holder,
-    sequence: 0,
-    publishedAtMs: 0,
-    events: [{ type: 'stored', holder, medium: 'gpu', keySpace, hashes, parent: undefined, tokens: undefined }],
-  }
 }
 
 const prompt = Uint32Array.from({ length: 16_000 }, (_, at) => at)
